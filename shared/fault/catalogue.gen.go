@@ -74,10 +74,10 @@ var NotImplementedHere = &Kind{Name: "NotImplementedHere", Code: "not_supported"
 var WorkerBusy = &Kind{Name: "WorkerBusy", Code: "temporarily_unavailable_error", Subcode: "", Status: 503, Description: "Too many calls of this session are waiting on its media worker. Retry after the time in Retry-After.", RetryAfter: 1000 * time.Millisecond}
 
 // NoWorker: no media worker can take the session (temporarily_unavailable_error, HTTP 503).
-var NoWorker = &Kind{Name: "NoWorker", Code: "temporarily_unavailable_error", Subcode: "", Status: 503, Description: "No media worker can take this session now: none is running, or all are full or draining. Retry after the time in Retry-After.", RetryAfter: 2000 * time.Millisecond}
+var NoWorker = &Kind{Name: "NoWorker", Code: "temporarily_unavailable_error", Subcode: "no_worker", Status: 503, Description: "No media worker can take this session now: none is running, or all are full or draining. Retry after the time in Retry-After.", RetryAfter: 2000 * time.Millisecond}
 
 // StoreUnavailable: the directory (Redis) does not answer (temporarily_unavailable_error, HTTP 503).
-var StoreUnavailable = &Kind{Name: "StoreUnavailable", Code: "temporarily_unavailable_error", Subcode: "", Status: 503, Description: "The session directory does not answer. Established media flows on; retry after the time in Retry-After.", RetryAfter: 1000 * time.Millisecond}
+var StoreUnavailable = &Kind{Name: "StoreUnavailable", Code: "temporarily_unavailable_error", Subcode: "directory_unavailable", Status: 503, Description: "The session directory does not answer. Established media flows on; retry after the time in Retry-After.", RetryAfter: 1000 * time.Millisecond}
 
 // WorkerLost: the session's media worker stopped answering (retryable_transient_error, HTTP 503).
 var WorkerLost = &Kind{Name: "WorkerLost", Code: "retryable_transient_error", Subcode: "", Status: 503, Description: "The session's media worker stopped answering. Retry; if the session is then gone, create a new one.", RetryAfter: 1000 * time.Millisecond}

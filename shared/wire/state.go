@@ -99,6 +99,9 @@ type Heartbeat struct {
 	Subscriptions int `json:"subscriptions"`
 	// MaxSessions is the worker's capacity; 0 means no limit.
 	MaxSessions int `json:"maxSessions,omitempty"`
+	// AppSessions counts the sessions of the worker's largest Apps, at most
+	// MaxHeartbeatApps of them: placement widens an App's shard by it.
+	AppSessions map[ids.AppID]int `json:"appSessions,omitempty"`
 	// CPU is the share of the worker's processors in use, 0 to 1.
 	CPU float64 `json:"cpu"`
 	// MediaAddresses are the advertised "host:port" of the client-facing sockets.
@@ -106,6 +109,9 @@ type Heartbeat struct {
 	// Usage is the worker's total since its start.
 	Usage Usage `json:"usage"`
 }
+
+// MaxHeartbeatApps is the most Apps that one Heartbeat counts.
+const MaxHeartbeatApps = 32
 
 // Bye is a worker's last message: it takes no more commands.
 type Bye struct {
