@@ -68,14 +68,14 @@ func TestParseTrace(t *testing.T) {
 	for header, want := range map[string]bool{
 		sample: true,
 		"":     false,
-		"00-00000000000000000000000000000000-b7ad6b7169203331-01":       false,
-		"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01":       false,
-		"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01":       false,
-		"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01":       false,
-		"zz-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01":       false,
-		sample + "-extra": false,
-		"01" + sample[2:] + "-extra": true,
-		"01" + sample[2:] + "extra":  false,
+		"00-00000000000000000000000000000000-b7ad6b7169203331-01": false,
+		"00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01": false,
+		"00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01": false,
+		"ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01": false,
+		"zz-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01": false,
+		sample + "-extra":                    false,
+		"01" + sample[2:] + "-extra":         true,
+		"01" + sample[2:] + "extra":          false,
 		strings.ReplaceAll(sample, "-", "_"): false,
 	} {
 		got, ok := ParseTrace(header)
