@@ -1,0 +1,2 @@
+// Package peer is the only one that imports pion/webrtc.
+package peer
