@@ -1,0 +1,406 @@
+// Package wire has a long file with a long function.
+package wire
+
+// Long is too long.
+func Long() {
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+	println()
+}
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
+//
