@@ -11,10 +11,10 @@ var Unauthorized = &Kind{Name: "Unauthorized", Code: "unauthorized", Subcode: ""
 var AppNotFound = &Kind{Name: "AppNotFound", Code: "not_found", Subcode: "", Status: 404, Description: "No such App. Check the App id in the path.", RetryAfter: 0 * time.Millisecond}
 
 // RouteNotFound: no endpoint has this path (not_found, HTTP 404).
-var RouteNotFound = &Kind{Name: "RouteNotFound", Code: "not_found", Subcode: "", Status: 404, Description: "No such endpoint. See /docs for the paths of this API.", RetryAfter: 0 * time.Millisecond}
+var RouteNotFound = &Kind{Name: "RouteNotFound", Code: "not_found", Subcode: "", Status: 404, Description: "No such endpoint. See /openapi.yaml for the paths of this API.", RetryAfter: 0 * time.Millisecond}
 
 // MethodNotAllowed: the endpoint exists but not with this method (method_not_allowed, HTTP 405).
-var MethodNotAllowed = &Kind{Name: "MethodNotAllowed", Code: "method_not_allowed", Subcode: "", Status: 405, Description: "This endpoint does not answer this method. See /docs.", RetryAfter: 0 * time.Millisecond}
+var MethodNotAllowed = &Kind{Name: "MethodNotAllowed", Code: "method_not_allowed", Subcode: "", Status: 405, Description: "This endpoint does not answer this method. See /openapi.yaml.", RetryAfter: 0 * time.Millisecond}
 
 // DecodingError: the body is not JSON or lacks a required field (decoding_error, HTTP 400).
 var DecodingError = &Kind{Name: "DecodingError", Code: "decoding_error", Subcode: "", Status: 400, Description: "The body is not a valid JSON document for this call.", RetryAfter: 0 * time.Millisecond}
@@ -79,6 +79,9 @@ var NoWorker = &Kind{Name: "NoWorker", Code: "temporarily_unavailable_error", Su
 // StoreUnavailable: the directory (Redis) does not answer (temporarily_unavailable_error, HTTP 503).
 var StoreUnavailable = &Kind{Name: "StoreUnavailable", Code: "temporarily_unavailable_error", Subcode: "directory_unavailable", Status: 503, Description: "The session directory does not answer. Established media flows on; retry after the time in Retry-After.", RetryAfter: 1000 * time.Millisecond}
 
+// NotReady: /readyz, while the control plane cannot serve calls (temporarily_unavailable_error, HTTP 503).
+var NotReady = &Kind{Name: "NotReady", Code: "temporarily_unavailable_error", Subcode: "not_ready", Status: 503, Description: "Not ready to serve calls. Retry after the time in Retry-After.", RetryAfter: 1000 * time.Millisecond}
+
 // WorkerLost: the session's media worker stopped answering (retryable_transient_error, HTTP 503).
 var WorkerLost = &Kind{Name: "WorkerLost", Code: "retryable_transient_error", Subcode: "", Status: 503, Description: "The session's media worker stopped answering. Retry; if the session is then gone, create a new one.", RetryAfter: 1000 * time.Millisecond}
 
@@ -89,4 +92,4 @@ var Timeout = &Kind{Name: "Timeout", Code: "retryable_transient_error", Subcode:
 var Internal = &Kind{Name: "Internal", Code: "internal_error", Subcode: "", Status: 500, Description: "Internal error. The request id in the response header X-Request-Id finds it in the server's log.", RetryAfter: 0 * time.Millisecond}
 
 // Catalogue lists every kind, in the order of errors.yaml.
-var Catalogue = []*Kind{Unauthorized, AppNotFound, RouteNotFound, MethodNotAllowed, DecodingError, InvalidParams, PayloadTooLarge, RateLimited, SessionNotReady, SessionGone, InvalidSessionDescription, HaveLocalOffer, HaveNoOffer, HaveRemoteOffer, TrackNotFound, EmptyTrack, TrackError, RelayUnavailable, RepeatedLocalTrack, UpdateTrackError, CloseTrackError, NotImplementedHere, WorkerBusy, NoWorker, StoreUnavailable, WorkerLost, Timeout, Internal}
+var Catalogue = []*Kind{Unauthorized, AppNotFound, RouteNotFound, MethodNotAllowed, DecodingError, InvalidParams, PayloadTooLarge, RateLimited, SessionNotReady, SessionGone, InvalidSessionDescription, HaveLocalOffer, HaveNoOffer, HaveRemoteOffer, TrackNotFound, EmptyTrack, TrackError, RelayUnavailable, RepeatedLocalTrack, UpdateTrackError, CloseTrackError, NotImplementedHere, WorkerBusy, NoWorker, StoreUnavailable, NotReady, WorkerLost, Timeout, Internal}
