@@ -13,6 +13,7 @@ func Conn(nc *nats.Conn) Bus { return conn{nc} }
 
 type conn struct{ nc *nats.Conn }
 
+// Publish implements Bus.
 func (c conn) Publish(subject string, data []byte) error {
 	// The client would keep the message and send it after the reconnect.
 	if !c.nc.IsConnected() {
@@ -21,6 +22,7 @@ func (c conn) Publish(subject string, data []byte) error {
 	return c.nc.Publish(subject, data)
 }
 
+// Request implements Bus. An error in micro's headers is an error.
 func (c conn) Request(ctx context.Context, subject string, data []byte) ([]byte, error) {
 	if !c.nc.IsConnected() {
 		return nil, nats.ErrDisconnected
@@ -35,4 +37,5 @@ func (c conn) Request(ctx context.Context, subject string, data []byte) ([]byte,
 	return reply.Data, nil
 }
 
+// Flush implements Bus.
 func (c conn) Flush(ctx context.Context) error { return c.nc.FlushWithContext(ctx) }
