@@ -253,7 +253,7 @@ func (c *Client) closeSocket() error {
 	if c.mux == nil {
 		return nil
 	}
-	return errors.Join(c.mux.Close(), c.socket.Close())
+	return c.mux.Close() // closes the socket too
 }
 
 func (c *Client) onTrack(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver) {
