@@ -396,8 +396,17 @@ type AppID = string
 // SessionID defines model for SessionId.
 type SessionID = string
 
+// AnswerNotAcceptable defines model for AnswerNotAcceptable.
+type AnswerNotAcceptable = Error
+
 // BadRequest defines model for BadRequest.
 type BadRequest = Error
+
+// CloseBadRequest defines model for CloseBadRequest.
+type CloseBadRequest = Error
+
+// CloseNotAcceptable defines model for CloseNotAcceptable.
+type CloseNotAcceptable = Error
 
 // Gone defines model for Gone.
 type Gone = Error
@@ -660,7 +669,13 @@ func RegisterHandlersWithOptions(router EchoRouter, si ServerInterface, options 
 
 }
 
+type AnswerNotAcceptableJSONResponse Error
+
 type BadRequestJSONResponse Error
+
+type CloseBadRequestJSONResponse Error
+
+type CloseNotAcceptableJSONResponse Error
 
 type GoneJSONResponse Error
 
@@ -980,7 +995,9 @@ func (response Renegotiate404JSONResponse) VisitRenegotiateResponse(w http.Respo
 	return err
 }
 
-type Renegotiate406JSONResponse struct{ NotAcceptableJSONResponse }
+type Renegotiate406JSONResponse struct {
+	AnswerNotAcceptableJSONResponse
+}
 
 func (response Renegotiate406JSONResponse) VisitRenegotiateResponse(w http.ResponseWriter) error {
 
@@ -1098,7 +1115,7 @@ func (response CloseTracks200JSONResponse) VisitCloseTracksResponse(w http.Respo
 	return err
 }
 
-type CloseTracks400JSONResponse struct{ TracksBadRequestJSONResponse }
+type CloseTracks400JSONResponse struct{ CloseBadRequestJSONResponse }
 
 func (response CloseTracks400JSONResponse) VisitCloseTracksResponse(w http.ResponseWriter) error {
 
@@ -1140,9 +1157,7 @@ func (response CloseTracks404JSONResponse) VisitCloseTracksResponse(w http.Respo
 	return err
 }
 
-type CloseTracks406JSONResponse struct {
-	TracksNotAcceptableJSONResponse
-}
+type CloseTracks406JSONResponse struct{ CloseNotAcceptableJSONResponse }
 
 func (response CloseTracks406JSONResponse) VisitCloseTracksResponse(w http.ResponseWriter) error {
 
