@@ -39,18 +39,7 @@ type Config struct {
 	// waits as long as it takes.
 	DrainTimeout time.Duration `yaml:"drainTimeout" help:"Longest wait of a drain; 0 waits for the last session."`
 	// NATS is how Connect reaches the message bus.
-	NATS NATSConfig `yaml:"nats" embed:"" prefix:"nats-"`
-}
-
-// NATSConfig is how a process reaches NATS.
-type NATSConfig struct {
-	// URL is one server or several, separated by commas.
-	URL string `yaml:"url" help:"NATS servers, separated by commas."`
-	// Credentials is the path of a NATS .creds file; may be empty.
-	Credentials string `yaml:"credentials" help:"Path of a NATS .creds file."`
-	// CA is the path of PEM certificates that the servers' TLS is checked
-	// against; empty takes the system's.
-	CA string `yaml:"ca" help:"PEM file of the certificates that NATS is checked against."`
+	NATS NATSConfig `yaml:"nats"`
 }
 
 // Default returns the configuration of a worker that nothing was set for.
@@ -95,6 +84,9 @@ func (c Config) Validate() error {
 		if n.value < 0 {
 			errs = append(errs, fmt.Errorf("%s: want 0 or more", n.key))
 		}
+	}
+	if (c.NATS.Cert == "") != (c.NATS.Key == "") {
+		errs = append(errs, errors.New("nats.cert and nats.key: want both or neither"))
 	}
 	return errors.Join(errs...)
 }
