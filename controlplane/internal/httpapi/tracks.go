@@ -58,6 +58,22 @@ func checkTracks(tracks []openapi.TrackRequest, discover bool) (openapi.Location
 	case len(tracks) == 0:
 		return openapi.Local, nil
 	}
+	if err := checkEntries(tracks); err != nil {
+		return "", err
+	}
+	for _, t := range tracks {
+		if t.Location != tracks[0].Location {
+			return "", fault.InvalidParams.New("tracks holds local and remote entries: push and pull in separate calls.")
+		}
+	}
+	if discover && tracks[0].Location == openapi.Remote {
+		return "", fault.InvalidParams.New("autoDiscover pushes and cannot be combined with remote tracks.")
+	}
+	return tracks[0].Location, nil
+}
+
+// checkEntries checks what each entry must have by itself.
+func checkEntries(tracks []openapi.TrackRequest) error {
 	var wrong indices
 	for i, t := range tracks {
 		switch {
@@ -73,18 +89,7 @@ func checkTracks(tracks []openapi.TrackRequest, discover bool) (openapi.Location
 			}
 		}
 	}
-	if err := wrong.err(); err != nil {
-		return "", err
-	}
-	for _, t := range tracks {
-		if t.Location != tracks[0].Location {
-			return "", fault.InvalidParams.New("tracks holds local and remote entries: push and pull in separate calls.")
-		}
-	}
-	if discover && tracks[0].Location == openapi.Remote {
-		return "", fault.InvalidParams.New("autoDiscover pushes and cannot be combined with remote tracks.")
-	}
-	return tracks[0].Location, nil
+	return wrong.err()
 }
 
 func (e *edge) push(ctx context.Context, call calls.Push, tracks []openapi.TrackRequest) (calls.TracksResult, error) {
@@ -183,22 +188,36 @@ func tracksResponse(result calls.TracksResult, location openapi.Location, asked 
 }
 
 // echoed begins the result of a requested track with the fields by which
-// clients find it, verbatim.
+// clients find it, verbatim, and the wish that they made.
 func echoed(t openapi.TrackRequest) openapi.TrackResult {
 	item := openapi.TrackResult{Location: t.Location, TrackName: t.TrackName}
 	if t.Location == openapi.Remote {
-		item.SessionID, item.Simulcast = t.SessionID, t.Simulcast
+		item.SessionID, item.Simulcast = t.SessionID, echoedWish(t.Simulcast)
 	}
 	return item
 }
 
-// failAll returns the results of a call that failed as a whole.
+// echoedWish leaves out what does not fit the API's own schema.
+func echoedWish(s *openapi.Simulcast) *openapi.Simulcast {
+	wish, ok := simulcast(s)
+	if wish == nil || !ok {
+		return nil
+	}
+	return &openapi.Simulcast{
+		PreferredRID:     s.PreferredRID,
+		PriorityOrdering: optional(openapi.Ordering(wish.PriorityOrdering)),
+		RIDNotAvailable:  optional(openapi.Ordering(wish.RIDNotAvailable)),
+	}
+}
+
+// failAll returns the results of a call that failed as a whole: none where the
+// request could not be understood.
 func failAll(tracks []openapi.TrackRequest, err error) []openapi.TrackResult {
-	f := faultOf(err)
 	results := []openapi.TrackResult{}
-	if f.Code == fault.DecodingError.Code || len(tracks) > wire.MaxTracks {
+	if len(tracks) > wire.MaxTracks || checkEntries(tracks) != nil {
 		return results
 	}
+	f := faultOf(err)
 	for _, t := range tracks {
 		item := echoed(t)
 		item.ErrorCode, item.ErrorDescription = itemFault(f)
