@@ -43,7 +43,7 @@ func statusOf(err error) int {
 func TestPreflight(t *testing.T) {
 	h := newHarness(t, nil)
 	for _, path := range []string{"/v1/apps/my-app/sessions/new", "/apps/unknown/nowhere", "/version"} {
-		r := httptest.NewRequest("OPTIONS", path, nil)
+		r := httptest.NewRequest(http.MethodOptions, path, nil)
 		r.Header.Set("Origin", "https://page.example")
 		r.Header.Set("Access-Control-Request-Method", "PUT")
 		r.Header.Set("Access-Control-Request-Headers", "authorization,content-type")
@@ -178,7 +178,7 @@ func TestProbes(t *testing.T) {
 	})
 	get := func(path string) (int, string) {
 		w := httptest.NewRecorder()
-		h.handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		h.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		return w.Code, w.Body.String()
 	}
 	for path, want := range map[string]string{"/healthz": `"ok"`, "/readyz": `"ready"`, "/version": `"1.2.3"`, "/openapi.yaml": "openapi: 3.0.3", "/asyncapi.yaml": "asyncapi: 3.0.0", "/errors.yaml": "- name:"} {
@@ -201,7 +201,7 @@ func TestPagesGetWhatIsNotTheAPI(t *testing.T) {
 	})
 	for path, want := range map[string]int{"/": 418, "/demo/echo": 418, "/docs": 418, "/appsfoo": 418, "/v1": 404, "/v1/nowhere": 404, "/apps": 404, "/apps/": 404, "/turn/keys/k/credentials/generate": 405, "/healthz": 200} {
 		w := httptest.NewRecorder()
-		h.handler.ServeHTTP(w, httptest.NewRequest("GET", path, nil))
+		h.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != want {
 			t.Errorf("%s: status %d, want %d", path, w.Code, want)
 		}
@@ -272,7 +272,7 @@ func TestSlowBodyIsAnsweredAndCutOff(t *testing.T) {
 				t.Fatal(err)
 			}
 			h.spec.Check(t, "POST", "/apps/my-app/sessions/new", response.StatusCode, response.Header, body)
-			if response.StatusCode != 400 && response.StatusCode != 401 {
+			if response.StatusCode != http.StatusBadRequest && response.StatusCode != http.StatusUnauthorized {
 				t.Errorf("status %d: %s", response.StatusCode, body)
 			}
 			if _, err := io.Copy(io.Discard, reader); err != nil {
@@ -300,7 +300,7 @@ func TestSlowCallOutlivesTheBodyDeadline(t *testing.T) {
 			t.Fatal(err)
 		}
 		body, err := io.ReadAll(response.Body)
-		if err != nil || response.StatusCode != 201 {
+		if err != nil || response.StatusCode != http.StatusCreated {
 			t.Errorf("status %d: %s (%v)", response.StatusCode, body, err)
 		}
 	}

@@ -122,8 +122,8 @@ func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {
 			if value == nil {
 				return
 			}
-			if value == http.ErrAbortHandler { // net/http's own way to drop a connection
-				panic(value)
+			if cause, ok := value.(error); ok && errors.Is(cause, http.ErrAbortHandler) {
+				panic(value) // net/http's own way to drop a connection
 			}
 			err = fmt.Errorf("panic: %v (%s)", value, zap.Stack("").String)
 		}()

@@ -44,7 +44,7 @@ func TestBothPrefixesServe(t *testing.T) {
 	h := newHarness(t, nil)
 	h.calls.say(func(any) (any, error) { return calls.CreatedSession{Session: session}, nil })
 	for _, prefix := range []string{"/v1/apps/", "/apps/"} {
-		r := httptest.NewRequest("POST", prefix+testApp+"/sessions/new?", nil)
+		r := httptest.NewRequest(http.MethodPost, prefix+testApp+"/sessions/new?", nil)
 		r.Header.Set("Authorization", "bearer "+testSecret)
 		if status, _, body := h.send(t, r); status != 201 {
 			t.Errorf("%s: status %d: %s", prefix, status, body)
@@ -253,7 +253,7 @@ func TestAuthorizationHeader(t *testing.T) {
 	h.calls.say(func(any) (any, error) { return calls.CreatedSession{Session: session}, nil })
 	for header, want := range map[string]int{
 		"Bearer " + testSecret: 201, "BEARER  " + testSecret: 201,
-		"": 401, "Bearer": 401, "Bearer ": 401, testSecret: 401, "Basic " + testSecret: 401, "Bearer " + testSecret + "x": 401,
+		"": 401, "Bearer": 401, "Bearer" + " ": 401, testSecret: 401, "Basic " + testSecret: 401, "Bearer " + testSecret + "x": 401,
 	} {
 		r := request("POST", "/sessions/new", "")
 		r.Header.Set("Authorization", header)
