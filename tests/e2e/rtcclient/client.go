@@ -180,15 +180,18 @@ func (c *Client) Session() string { return c.session }
 // API returns the client's way to the HTTP API.
 func (c *Client) API() *apiclient.Client { return c.api }
 
-// Drop loses every incoming datagram for which drop returns true; nil loses
-// none. It has no effect over TCP.
-func (c *Client) Drop(drop func(datagram []byte) bool) {
-	switch {
-	case c.socket == nil:
-	case drop == nil:
-		c.socket.drop.Store(nil)
-	default:
-		c.socket.drop.Store(&drop)
+// Drop loses every incoming datagram for which lose returns true, and DropSent
+// every outgoing one; nil loses none. Over TCP neither has an effect.
+func (c *Client) Drop(lose func(datagram []byte) bool) {
+	if c.socket != nil {
+		c.socket.drop.set(lose)
+	}
+}
+
+// DropSent is described at Drop.
+func (c *Client) DropSent(lose func(datagram []byte) bool) {
+	if c.socket != nil {
+		c.socket.dropSent.set(lose)
 	}
 }
 

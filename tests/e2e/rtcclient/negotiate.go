@@ -76,6 +76,30 @@ func (c *Client) push(ctx context.Context, discover bool, sources []*Source) ([]
 	return names, nil
 }
 
+// PushAgain publishes a source once more on the section that it is sent in, as a
+// client does whose push failed or whose track was closed by force.
+func (c *Client) PushAgain(ctx context.Context, s *Source) error {
+	c.negotiating.Lock()
+	defer c.negotiating.Unlock()
+	mid := c.MidOf(s)
+	offer, err := c.offer()
+	if err != nil {
+		return err
+	}
+	response, err := c.api.NewTracks(ctx, c.session, apiclient.Request{
+		Description: offer,
+		Tracks:      []apiclient.Track{{Location: "local", Mid: mid, TrackName: s.Name()}},
+	})
+	if err != nil {
+		return err
+	}
+	if err := c.answered(response); err != nil {
+		return err
+	}
+	_, err = itemOf(response, mid)
+	return err
+}
+
 // PushAsked publishes one source in a section that the server offers;
 // bidirectional makes it sendrecv. It returns the section.
 func (c *Client) PushAsked(ctx context.Context, s *Source, bidirectional bool) (*Inbound, error) {

@@ -29,8 +29,13 @@ type SourceConfig struct {
 	Interval time.Duration
 	// PacketsPerFrame: default 1 for audio, 3 for video.
 	PacketsPerFrame int
-	// Spacing between the packets of a frame; default 0, all at once.
+	// Burst is how many packets of a frame leave at once, and Spacing the pause
+	// before the next burst; default: the whole frame at once.
+	Burst   int
 	Spacing time.Duration
+	// HoldAfter pauses the source by itself when so many packets were sent; 0
+	// does not.
+	HoldAfter uint64
 	// Size of a payload, bytes; default 80 for audio, 1,000 for video.
 	Size int
 }
@@ -45,6 +50,9 @@ func (c SourceConfig) withDefaults() SourceConfig {
 	}
 	if c.PacketsPerFrame == 0 {
 		c.PacketsPerFrame = packets
+	}
+	if c.Burst == 0 {
+		c.Burst = c.PacketsPerFrame
 	}
 	if c.Size == 0 {
 		c.Size = size
@@ -229,7 +237,7 @@ func (s *Source) sendFrame(ctx context.Context) {
 	s.mu.Unlock()
 	timestamp := uint32(time.Since(s.began).Seconds() * float64(s.clockRate()))
 	for i := range s.config.PacketsPerFrame {
-		if i > 0 && s.config.Spacing > 0 {
+		if i > 0 && i%s.config.Burst == 0 {
 			select {
 			case <-time.After(s.config.Spacing):
 			case <-ctx.Done():
@@ -262,6 +270,9 @@ func (s *Source) sendPacket(timestamp uint32, i int, keyframe bool) {
 		Payload: appendPayload(nil, head, st, s.config.Size),
 	}
 	s.next++
+	if s.next == s.config.HoldAfter {
+		s.paused = true
+	}
 	// A packet that the transport refuses counts as sent: the receiver misses it.
 	_ = s.track.WriteRTP(packet)
 }
