@@ -143,7 +143,8 @@ func (s *Server) subscribe() error {
 			return fmt.Errorf("subscribe to %s: %w", e.subject, err)
 		}
 	}
-	if err := s.config.Conn.Flush(); err != nil {
+	// A connection that is lost here subscribes again by itself when it is back.
+	if err := s.config.Conn.Flush(); err != nil && s.config.Conn.IsClosed() {
 		return fmt.Errorf("subscribe: %w", err)
 	}
 	return nil
