@@ -104,6 +104,7 @@ func Long() {
 	println()
 	println()
 }
+
 //
 //
 //

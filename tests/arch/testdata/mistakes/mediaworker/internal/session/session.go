@@ -11,9 +11,9 @@ import (
 // Wide has too many fields.
 type Wide struct {
 	A, B, C, D, E, F, G, H, I, J, K, L, M, N, O, P, Q, R, S int
-	PC                                            *webrtc.PeerConnection
-	CP                                            *controlplane.ControlPlane
-	Command                                       command.Command
+	PC                                                      *webrtc.PeerConnection
+	CP                                                      *controlplane.ControlPlane
+	Command                                                 command.Command
 }
 
 type Undocumented struct{}
