@@ -1,5 +1,7 @@
 package sdpx
 
+import "github.com/pion/sdp/v3"
+
 // Limits of a session description. Parse refuses more with [TooLarge].
 const (
 	// MaxBytes is the longest description, bytes.
@@ -99,7 +101,8 @@ type Source struct {
 	RTX uint32
 }
 
-// Section is one media section of a description.
+// Section is one media section of a description. Lists keep the order of the
+// text; what cannot be read is left out of them.
 type Section struct {
 	// Index in the description, from 0.
 	Index int
@@ -126,8 +129,11 @@ type Section struct {
 	// with its alternatives joined by commas (RFC 8853); empty when absent.
 	SimulcastSend, SimulcastRecv []string
 	Sources                      []Source
-	// Candidates are the values of a=candidate lines, "candidate:" included.
+	// Candidates are the usable values of a=candidate lines, without "candidate:".
 	Candidates []string
+
+	// media is the same section as pion reads it.
+	media *sdp.MediaDescription
 }
 
 // Live reports whether the section is in use: its port is not 0, or it is
@@ -144,6 +150,10 @@ type Description struct {
 	Bundle []string
 	// ICELite is a=ice-lite.
 	ICELite bool
+
+	// parsed is the same text as pion reads it; the validators look at it
+	// where pion's reading differs from the model.
+	parsed *sdp.SessionDescription
 }
 
 // BundleTag is the mid that owns the transport, or "" without a BUNDLE group.

@@ -195,12 +195,17 @@ func TestHeldChecksConnect(t *testing.T) {
 	serverAgent, candidates := server(t, m)
 	ufrag, _ := credentials(t, serverAgent)
 	m.Hold(ufrag)
-	// One check per pair in an hour, so that only a held one can connect.
+	// Its next check comes after 2 s only (the keepalive), so that what is
+	// answered before is a held one.
 	clientAgent, _ := newAgentOf(t, ice.WithCheckInterval(time.Hour))
 	c := startClient(t, clientAgent, serverAgent, candidates)
 	eventually(t, "a check held", func() bool { s, _ := m.Stats(ufrag); return s.Held > 0 })
 	s := startServer(t, serverAgent, clientAgent)
 	m.Release(ufrag)
+	eventually(t, "the held check answered", func() bool { s, _ := m.Stats(ufrag); return s.Sent > 0 })
+	if s, _ := m.Stats(ufrag); s.STUNRequests != s.Held {
+		t.Errorf("%d checks came, only %d of them held", s.STUNRequests, s.Held)
+	}
 	await(t, clientAgent, serverAgent)
 	exchange(t, c, s, "held")
 }
