@@ -1,6 +1,7 @@
 package testkit
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"os"
@@ -24,7 +25,7 @@ type RedisProcess struct {
 // server was not tested.
 func RealRedis(tb testing.TB) *RedisProcess {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	listener, err := (&net.ListenConfig{}).Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -52,7 +53,9 @@ func (r *RedisProcess) Start() {
 	if err != nil {
 		r.tb.Fatal(err)
 	}
-	r.command = exec.Command(program, "--bind", host, "--port", port, "--save", "", "--appendonly", "no", "--dir", r.tb.TempDir())
+	// Not bound to the test's context, which ends before the cleanups that may
+	// still need the server; Kill is one of them.
+	r.command = exec.CommandContext(context.WithoutCancel(r.tb.Context()), program, "--bind", host, "--port", port, "--save", "", "--appendonly", "no", "--dir", r.tb.TempDir())
 	r.command.Stderr = os.Stderr
 	if err := r.command.Start(); err != nil {
 		r.tb.Fatalf("start redis-server: %v", err)
@@ -77,7 +80,9 @@ func (r *RedisProcess) await(limit time.Duration) error {
 }
 
 func ping(address string, deadline time.Time) error {
-	conn, err := net.DialTimeout("tcp", address, time.Second)
+	ctx, cancel := context.WithDeadline(context.Background(), deadline)
+	defer cancel()
+	conn, err := (&net.Dialer{}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return err
 	}
