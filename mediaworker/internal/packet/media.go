@@ -34,7 +34,8 @@ func FormatOf(mime string) Format {
 
 // Media is what a payload's descriptor and first bytes say.
 type Media struct {
-	// Keyframe: decoding can start with this packet.
+	// Keyframe: decoding can start with this packet. True of every packet of
+	// an opaque format, audio included: nothing better is known.
 	Keyframe bool
 	// TemporalID is the temporal layer, 0 where there is none.
 	TemporalID uint8
@@ -48,10 +49,13 @@ type Media struct {
 	TL0 uint8
 }
 
-// Inspect fills Media from the payload. A descriptor that ends early leaves it
-// empty. To be called before the packet is shared.
+// Inspect fills Media from the payload. A descriptor that ends early, or no
+// payload, leaves it empty. To be called before the packet is shared.
 func (p *Packet) Inspect(f Format) {
 	b := p.Payload()
+	if len(b) == 0 {
+		return
+	}
 	switch f {
 	case VP8:
 		p.Media = inspectVP8(b)
@@ -66,6 +70,7 @@ func (p *Packet) Inspect(f Format) {
 		// video sequence.
 		p.Media.Keyframe = len(b) > 0 && b[0]&0x08 != 0
 	case Opaque:
+		p.Media.Keyframe = true
 	}
 }
 

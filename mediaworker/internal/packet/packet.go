@@ -242,6 +242,10 @@ func (p *Packet) Extension(id uint8) []byte {
 // and lives as long as the packet.
 func (p *Packet) Payload() []byte { return p.data[p.from:p.to] }
 
+// Raw is the whole packet as it came in: a view that must not be written and
+// lives as long as the packet.
+func (p *Packet) Raw() []byte { return p.data[:p.size] }
+
 // Size is the packet's whole length on the wire, header and padding included,
 // bytes.
 func (p *Packet) Size() int { return int(p.size) }

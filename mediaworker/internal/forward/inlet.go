@@ -1,0 +1,188 @@
+package forward
+
+import (
+	"io"
+	"sync"
+	"sync/atomic"
+
+	"switchboard/mediaworker/internal/packet"
+)
+
+const (
+	// maxHeld bounds the packets held of a stream that is not bound yet, and
+	// maxHeldByLeg those of all such streams of a leg.
+	maxHeld      = 256
+	maxHeldByLeg = 1024
+)
+
+// inlet is where one SSRC's packets come in. Until it has a route it holds them
+// all, for pion to read and for the route to begin with.
+type inlet struct {
+	leg   *Leg
+	ssrc  uint32
+	route atomic.Pointer[route]
+	ready chan struct{} // holds a token when there may be something to read
+	done  chan struct{} // closed by Close
+
+	mu     sync.Mutex // guards what follows
+	held   []*packet.Packet
+	read   int // how many of held pion has read
+	closed bool
+}
+
+// route says what an SSRC carries.
+type route struct {
+	inbound *inbound // nil: nothing that is wanted
+	repair  bool     // retransmissions of it
+}
+
+func (r *route) take(p *packet.Packet) {
+	if r.inbound == nil {
+		p.Release()
+		return
+	}
+	r.inbound.take(p, r.repair)
+}
+
+func newInlet(l *Leg, ssrc uint32) *inlet {
+	return &inlet{leg: l, ssrc: ssrc, ready: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// Write takes one decrypted packet. It never fails: what cannot be used is
+// counted and dropped.
+func (in *inlet) Write(b []byte) (int, error) {
+	p, err := packet.Parse(b, now())
+	if err != nil {
+		in.leg.malformed.Add(1)
+		return len(b), nil
+	}
+	in.leg.record(p)
+	if r := in.route.Load(); r != nil {
+		r.take(p)
+		return len(b), nil
+	}
+	repaired := in.leg.repaired(in.ssrc, p)
+	in.hold(p)
+	if repaired != nil {
+		in.open(&route{inbound: repaired, repair: true})
+	}
+	return len(b), nil
+}
+
+// hold keeps p for the route to come, or passes it on if that came meanwhile.
+func (in *inlet) hold(p *packet.Packet) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if r := in.route.Load(); r != nil {
+		r.take(p)
+		return
+	}
+	if in.closed || len(in.held) == maxHeld || in.leg.held.Add(1) > maxHeldByLeg {
+		if !in.closed && len(in.held) < maxHeld {
+			in.leg.held.Add(-1)
+		}
+		p.Release()
+		return
+	}
+	in.held = append(in.held, p)
+	select {
+	case in.ready <- struct{}{}:
+	default:
+	}
+}
+
+// open sets the route; what is held goes first.
+func (in *inlet) open(r *route) {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, p := range in.held {
+		r.take(p)
+	}
+	in.forgetHeld()
+	in.route.Store(r)
+}
+
+func (in *inlet) forgetHeld() {
+	in.leg.held.Add(-int64(len(in.held)))
+	in.held = nil
+}
+
+// probe returns the first held packet that f accepts.
+func (in *inlet) probe(f func(*packet.Packet) *inbound) *inbound {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	for _, p := range in.held {
+		if found := f(p); found != nil {
+			return found
+		}
+	}
+	return nil
+}
+
+// Read gives pion the held packets, one at a time, and waits for more until
+// Close.
+func (in *inlet) Read(b []byte) (int, error) {
+	for {
+		in.mu.Lock()
+		if in.read < len(in.held) {
+			raw := in.held[in.read].Raw()
+			if len(raw) > len(b) {
+				in.mu.Unlock()
+				return 0, io.ErrShortBuffer
+			}
+			in.read++
+			n := copy(b, raw)
+			in.mu.Unlock()
+			return n, nil
+		}
+		in.mu.Unlock()
+		select {
+		case <-in.ready:
+		case <-in.done:
+			return 0, io.EOF
+		}
+	}
+}
+
+// Close ends the stream. A second call does nothing.
+func (in *inlet) Close() error {
+	in.mu.Lock()
+	if in.closed {
+		in.mu.Unlock()
+		return nil
+	}
+	in.closed = true
+	close(in.done)
+	waiting := in.held
+	in.forgetHeld()
+	in.mu.Unlock()
+	release(waiting)
+	in.leg.remove(in)
+	return nil
+}
+
+// control is where RTCP for one SSRC comes in.
+type control struct {
+	leg  *Leg
+	ssrc uint32
+	done chan struct{}
+	once sync.Once
+}
+
+// Write takes one RTCP packet, or a compound of them.
+func (c *control) Write(b []byte) (int, error) {
+	c.leg.dispatch(c.ssrc, b)
+	return len(b), nil
+}
+
+// Read waits for Close: all RTCP is the leg's.
+func (c *control) Read([]byte) (int, error) {
+	<-c.done
+	return 0, io.EOF
+}
+
+// Close ends Read.
+func (c *control) Close() error {
+	c.once.Do(func() { close(c.done) })
+	return nil
+}
