@@ -69,36 +69,48 @@ func TestStaleAnnouncement(t *testing.T) {
 	})
 }
 
-func TestWatchSeesDataLoss(t *testing.T) {
-	onBoth(t, func(t *testing.T, d *Directory) {
-		lost := make(chan struct{}, 10)
-		ctx, stop := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			d.Watch(ctx, func() { lost <- struct{}{} })
-		}()
-		<-lost // a store without a generation: workers may know what it lacks
-		if !d.Settled() {
-			t.Error("an empty store at the start is doubted")
+func TestWatch(t *testing.T) {
+	server := testkit.RealRedis(t)
+	d, _ := dial(t, server.Addr(), Options{})
+	events := make(chan Event, 10)
+	ctx, stop := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		d.Watch(ctx, func(e Event, _ error) { events <- e })
+	}()
+	want := func(wanted Event, settled bool) {
+		t.Helper()
+		select {
+		case got := <-events:
+			if got != wanted {
+				t.Errorf("event %q, want %q", got, wanted)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatalf("no event, want %q", wanted)
 		}
-		must(t, d.client.FlushAll(t.Context()).Err())
-		<-lost
-		if d.Settled() {
-			t.Error("after a loss absent entries are believed")
+		if d.Settled() != settled {
+			t.Errorf("after %q: settled is %t", wanted, !settled)
 		}
-		stop()
-		<-done
+	}
+	want(DataLost, true) // a store without a generation: workers may know what it lacks
+	must(t, d.client.FlushAll(t.Context()).Err())
+	want(DataLost, false)
+	server.Kill()
+	want(Unreachable, false)
+	server.Start()
+	want(Reachable, false)
+	want(DataLost, false)
+	stop()
+	<-done
 
-		// A second control plane that starts now has nothing to report.
-		again := New(d.client, Options{})
-		if got := again.look(t.Context(), "", func() { t.Error("an intact store counts as lost") }); got == "" {
-			t.Error("the store has no generation")
-		}
-		if !again.Settled() {
-			t.Error("an intact store is doubted")
-		}
-	})
+	// A second control plane that starts now has nothing to report.
+	again := New(d.client, Options{})
+	var w watch
+	again.look(t.Context(), &w, func(e Event, err error) { t.Errorf("an intact store: %s, %v", e, err) })
+	if w.generation == "" || !again.Settled() {
+		t.Errorf("an intact store: generation %q, settled %t", w.generation, again.Settled())
+	}
 }
 
 func TestUnavailable(t *testing.T) {

@@ -13,17 +13,30 @@ const (
 	watchEvery    = time.Second
 )
 
+// Event is what Watch noticed.
+type Event string
+
+// The events.
+const (
+	// DataLost: the store was emptied, replaced or rolled back, or it is new:
+	// the workers must announce their sessions.
+	DataLost Event = "data lost"
+	// Unreachable: the store stopped answering.
+	Unreachable Event = "unreachable"
+	// Reachable: it answers again.
+	Reachable Event = "reachable"
+)
+
 // Watch looks every second whether the store is the one it was, until ctx ends,
-// and calls lost when it was emptied, replaced or rolled back: then the workers
-// must announce their sessions. A store that had no generation at the first
-// look is new, or was emptied while no control plane ran: it calls lost, but
-// absent entries are believed. lost must not block.
-func (d *Directory) Watch(ctx context.Context, lost func()) {
+// and tells what changed; err is set for Unreachable only. A store that had no
+// generation at the first look is new, or was emptied while no control plane
+// ran: that is DataLost, but absent entries are believed. tell must not block.
+func (d *Directory) Watch(ctx context.Context, tell func(event Event, err error)) {
 	ticker := time.NewTicker(watchEvery)
 	defer ticker.Stop()
-	known := ""
+	var w watch
 	for {
-		known = d.look(ctx, known, lost)
+		d.look(ctx, &w, tell)
 		select {
 		case <-ctx.Done():
 			return
@@ -32,23 +45,38 @@ func (d *Directory) Watch(ctx context.Context, lost func()) {
 	}
 }
 
-// look compares the store's generation with the known one and returns it.
-func (d *Directory) look(ctx context.Context, known string, lost func()) string {
+// watch is what was seen last.
+type watch struct {
+	generation string // empty: never seen
+	down       bool
+}
+
+// look compares the store with what was seen last.
+func (d *Directory) look(ctx context.Context, w *watch, tell func(Event, error)) {
 	generation, created, err := d.generation(ctx)
 	if err != nil {
-		if ctx.Err() == nil {
-			d.doubt()
+		if ctx.Err() != nil {
+			return
 		}
-		return known
+		d.doubt()
+		if !w.down {
+			tell(Unreachable, err)
+		}
+		w.down = true
+		return
 	}
-	changed := known != "" && known != generation
+	if w.down {
+		w.down = false
+		tell(Reachable, nil)
+	}
+	changed := w.generation != "" && w.generation != generation
+	w.generation = generation
 	if changed {
 		d.doubt()
 	}
 	if changed || created {
-		lost()
+		tell(DataLost, nil)
 	}
-	return generation
 }
 
 // generation returns the store's generation, after creating it if there is none.
