@@ -5,17 +5,17 @@ const base = document.body.dataset.api;
 const secret = document.body.dataset.secret;
 
 async function call(method, path, body) {
-  let response;
+  let answer;
   try {
-    response = await fetch(base + path, {
+    const response = await fetch(base + path, {
       method,
       headers: { Authorization: `Bearer ${secret}` },
       body: body && JSON.stringify(body),
     });
+    answer = await response.json();
   } catch {
-    throw new Error(`The server did not answer ${method} ${path}. Is it still running?`);
+    throw new Error(`The server did not answer ${method} ${path} with JSON. Is it still running?`);
   }
-  const answer = await response.json();
   if (answer.errorCode) throw new Error(`${answer.errorDescription} (${answer.errorCode})`);
   return answer;
 }

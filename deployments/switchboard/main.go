@@ -1,0 +1,58 @@
+// Switchboard in one binary: the whole system in one process for development,
+// or as a small cluster of processes on one machine.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"switchboard/shared/config"
+)
+
+// commands is the command line.
+type commands struct {
+	Dev     devCommand     `cmd:"" help:"Run everything in this process, on loopback, for development."`
+	Cluster clusterCommand `cmd:"" help:"Run two control planes and three workers as processes, with redis-server and nats-server."`
+	Version versionCommand `cmd:"" help:"Print the version."`
+}
+
+type versionCommand struct{}
+
+// Run prints the version.
+func (versionCommand) Run() error {
+	_, err := fmt.Println("switchboard", config.Version())
+	return err
+}
+
+func main() {
+	ctx, stop := interruptible()
+	defer stop()
+	var c commands
+	line := kong.Parse(&c,
+		kong.Name("switchboard"),
+		kong.Description("A self-hosted WebRTC SFU, compatible with the Cloudflare Realtime SFU API."),
+		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.BindTo(ctx, (*context.Context)(nil)),
+	)
+	line.FatalIfErrorf(line.Run())
+}
+
+// interruptible returns a context that the first interrupt or termination
+// signal ends. The second ends the process at once.
+func interruptible() (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(130)
+	}()
+	return ctx, cancel
+}
