@@ -92,10 +92,10 @@ func (s *Server) serve(op wire.Operation, received time.Time, header nats.Header
 func (s *Server) faultOf(err error) *fault.Fault {
 	var f *fault.Fault
 	switch {
+	case s.ctx.Err() != nil && (errors.Is(err, context.Canceled) || fault.Timeout.Is(err)):
+		return fault.WorkerLost.New("")
 	case errors.As(err, &f):
 		return f
-	case s.ctx.Err() != nil:
-		return fault.WorkerLost.New("")
 	case errors.Is(err, context.DeadlineExceeded):
 		return fault.Timeout.New("")
 	}
