@@ -118,7 +118,7 @@ func TestMistakesAreNamed(t *testing.T) {
 			want: `nats.maxPending (from environment SWITCHBOARD_NATS_MAX_PENDING): "many" is not a whole number in range`},
 		{name: "duration", args: []string{"--timeout=10"}, want: `timeout (from flag --timeout): "10" is not a duration such as 10s or 1m30s`},
 		{name: "bool", args: []string{"--verbose=perhaps"}, want: "true or false"},
-		{name: "yaml", args: []string{"--apps", "[{name: x}]"}, want: "not valid YAML"},
+		{name: "yaml", args: []string{"--apps", "[{name: x}]"}, want: "apps (from flag --apps): [redacted] is not valid YAML"},
 		{name: "validation", args: []string{"--timeout=-1s"}, want: "timeout is -1s, want 0 or more (prog --print-config shows"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -17,7 +17,7 @@ type setting struct {
 	keys   []string // the yaml keys from the root to the field
 	value  reflect.Value
 	help   string
-	secret bool
+	secret bool   // all of it
 	source string // where the present value comes from
 }
 
@@ -101,7 +101,7 @@ func (s *setting) set(text, source string) error {
 		return nil
 	}
 	shown := strconv.Quote(text)
-	if s.secret {
+	if s.secret || holdsSecrets(s.value.Type()) {
 		shown = redacted
 	}
 	return fmt.Errorf("%s (from %s): %s is not %s", s.key(), source, shown, want)
@@ -145,6 +145,22 @@ func (s *setting) assign(text string) (want string) {
 		}
 	}
 	return ""
+}
+
+// holdsSecrets reports whether a value of type t has secret parts.
+func holdsSecrets(t reflect.Type) bool {
+	if t.Kind() == reflect.Slice {
+		return holdsSecrets(t.Elem())
+	}
+	if t.Kind() != reflect.Struct {
+		return false
+	}
+	for i := range t.NumField() {
+		if t.Field(i).Tag.Get("secret") == "true" || holdsSecrets(t.Field(i).Type) {
+			return true
+		}
+	}
+	return false
 }
 
 func isStringList(t reflect.Type) bool {
