@@ -9,7 +9,12 @@ import (
 // client's last negotiated description of the session, offer or answer, nil
 // when there is none. What passes can be applied by pion; what does not is an
 // [*Error] with reason Unusable or Mismatch.
+//
+// One repair goes into the offer and its Text: an ended section without a=mid
+// (browsers write such, RFC 8829 section 5.3.1) gets the mid it had before, as
+// pion needs one.
 func ValidateOffer(offer, previous *Description) error {
+	offer.giveMids(previous)
 	if err := validate(offer, "offer"); err != nil {
 		return err
 	}
@@ -33,9 +38,10 @@ func ValidateOffer(offer, previous *Description) error {
 }
 
 // ValidateAnswer judges a client's answer, as Parse returned it, to offer: the
-// description that was sent to the client, parsed. Errors are as those of
-// ValidateOffer.
+// description that was sent to the client, parsed. Errors and the repair are
+// as those of ValidateOffer.
 func ValidateAnswer(answer, offer *Description) error {
+	answer.giveMids(offer)
 	if err := validate(answer, "answer"); err != nil {
 		return err
 	}

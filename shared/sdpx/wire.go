@@ -13,7 +13,8 @@ type WireFacts struct {
 	Setup Setup
 	// ICELite says whether this side is an ICE-lite agent.
 	ICELite bool
-	// Candidates, best first, go into the first live section, followed by
+	// Candidates, best first, go into the section of the BUNDLE tag, which is
+	// the first live one in the usual order (RFC 9143 section 10), followed by
 	// end-of-candidates. Nil: those that pion wrote, each once, of the RTP
 	// component.
 	Candidates []Candidate
@@ -59,30 +60,31 @@ func wire(text string, facts WireFacts) (string, error) {
 	if facts.Candidates == nil {
 		candidates = foundCandidates(sections)
 	}
-	first := true
 	for i := range sections {
 		s := &sections[i]
 		s.remove("a=candidate:", "a=end-of-candidates")
 		if facts.Setup != "" {
 			s.replace("a=setup:", string(facts.Setup))
 		}
-		if s.live && first {
-			first = false
-			s.lines = append(s.lines, candidates...)
-		}
 	}
-	session.setBundle(sections, facts.Bundle)
+	tag := session.setBundle(sections, facts.Bundle)
+	if i := slices.IndexFunc(sections, func(s block) bool { return s.live && (tag == "" || s.mid == tag) }); i >= 0 {
+		sections[i].lines = append(sections[i].lines, candidates...)
+	}
 	session.setFlag("a=ice-lite", facts.ICELite)
+	return join(blocks), nil
+}
 
+// join is the inverse of split.
+func join(blocks []block) string {
 	var out strings.Builder
-	out.Grow(len(text) + 128*len(candidates))
 	for i := range blocks {
 		for _, line := range blocks[i].lines {
 			out.WriteString(line)
 			out.WriteString("\r\n")
 		}
 	}
-	return out.String(), nil
+	return out.String()
 }
 
 // split cuts a description into its session part and its sections, and ends
@@ -159,14 +161,15 @@ func (b *block) setFlag(flag string, on bool) {
 	}
 }
 
-// setBundle rewrites the BUNDLE group of the session part.
-func (b *block) setBundle(sections []block, order []string) {
+// setBundle rewrites the BUNDLE group of the session part. It returns the tag,
+// "" when there is no group.
+func (b *block) setBundle(sections []block, order []string) (tag string) {
 	const prefix = "a=group:BUNDLE"
 	at := slices.IndexFunc(b.lines, func(line string) bool {
 		return line == prefix || strings.HasPrefix(line, prefix+" ")
 	})
 	if at < 0 {
-		return
+		return ""
 	}
 	if order == nil {
 		order = strings.Fields(b.lines[at])[1:]
@@ -174,9 +177,10 @@ func (b *block) setBundle(sections []block, order []string) {
 	mids := bundle(sections, order)
 	if len(mids) == 0 {
 		b.lines = slices.Delete(b.lines, at, at+1)
-		return
+		return ""
 	}
 	b.lines[at] = prefix + " " + strings.Join(mids, " ")
+	return mids[0]
 }
 
 // bundle orders the mids of the live sections.
