@@ -81,7 +81,10 @@ func (d devCommand) run(ctx context.Context, out io.Writer) error {
 		return errors.Join(err, group.Wait())
 	}
 	group.Go(func() error { return parts.announce(running, out) })
-	return group.Wait()
+	if err := group.Wait(); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil // told to stop before it was ready
 }
 
 // devParts is what runs within one dev process. It is built and read by
@@ -162,6 +165,21 @@ func (p *devParts) addControlPlane() error {
 
 // announce waits until every part serves and prints how to reach them.
 func (p *devParts) announce(ctx context.Context, out io.Writer) error {
+	if err := p.awaitStart(ctx); err != nil {
+		return fmt.Errorf("not ready within %s: %w", startTimeout, errors.Join(ctx.Err(), err))
+	}
+	base := p.base()
+	r := ready{APIBaseURL: base + "/v1", AppID: p.command.AppID, AppSecret: p.command.AppSecret, DemoURL: base + "/demo/echo"}
+	for _, w := range p.workers {
+		r.Workers = append(r.Workers, readyWorker{ID: w.ID(), UDPPort: portOf(w.MediaAddresses()[0])})
+	}
+	return r.write(out, p.command.Output)
+}
+
+// base returns the root of the HTTP server, once it listens.
+func (p *devParts) base() string { return "http://" + reachable(p.control.Addr()) }
+
+func (p *devParts) awaitStart(ctx context.Context) error {
 	deadline, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	started := []<-chan struct{}{p.control.Ready()}
@@ -172,26 +190,10 @@ func (p *devParts) announce(ctx context.Context, out io.Writer) error {
 		select {
 		case <-c:
 		case <-deadline.Done():
-			return p.late(ctx, errors.New("a part did not start"))
+			return errors.New("a part did not start")
 		}
 	}
-	base := "http://" + reachable(p.control.Addr())
-	if err := awaitReady(deadline, base); err != nil {
-		return p.late(ctx, err)
-	}
-	r := ready{APIBaseURL: base + "/v1", AppID: p.command.AppID, AppSecret: p.command.AppSecret, DemoURL: base + "/demo/echo"}
-	for _, w := range p.workers {
-		r.Workers = append(r.Workers, readyWorker{ID: w.ID(), UDPPort: portOf(w.MediaAddresses()[0])})
-	}
-	return r.write(out, p.command.Output)
-}
-
-// late says what was not ready in time; nothing when the system is stopping.
-func (p *devParts) late(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	return fmt.Errorf("not ready within %s: %w", startTimeout, err)
+	return awaitReady(deadline, p.base())
 }
 
 func (p *devParts) close() {

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -110,8 +109,8 @@ func randomHex(n int) string {
 // awaitReady asks base/readyz until it answers 200 or ctx ends.
 func awaitReady(ctx context.Context, base string) error {
 	const pause = 50 * time.Millisecond
-	answer := errors.New("no answer")
 	for {
+		var answer error // why it is not ready
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 		if err != nil {
 			return err
