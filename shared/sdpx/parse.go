@@ -27,10 +27,11 @@ func Parse(text string) (*Description, error) {
 	}
 	d := &Description{Text: text, parsed: parsed, Bundle: bundleOf(parsed)}
 	_, d.ICELite = parsed.Attribute(sdp.AttrKeyICELite)
+	shared := sharedBy(parsed)
 	d.Sections = make([]Section, len(parsed.MediaDescriptions))
 	work := 0
 	for i, media := range parsed.MediaDescriptions {
-		if err := d.Sections[i].read(i, media, parsed); err != nil {
+		if err := d.Sections[i].read(i, media, shared); err != nil {
 			return nil, err
 		}
 		work += len(media.MediaName.Formats) * len(media.Attributes)
@@ -52,7 +53,7 @@ func bundleOf(parsed *sdp.SessionDescription) []string {
 }
 
 // read fills a section from pion's parse of it.
-func (s *Section) read(index int, media *sdp.MediaDescription, session *sdp.SessionDescription) *Error {
+func (s *Section) read(index int, media *sdp.MediaDescription, all shared) *Error {
 	if len(media.Attributes) > maxAttributes || len(media.MediaName.Formats) > maxFormats {
 		return refuse(TooLarge, "Media section %d has over %d attributes or %d formats.", index, maxAttributes, maxFormats)
 	}
@@ -65,12 +66,12 @@ func (s *Section) read(index int, media *sdp.MediaDescription, session *sdp.Sess
 	}
 	s.Port = uint16(port)
 	s.Mid, _ = media.Attribute(sdp.AttrKeyMID)
-	s.ICEUfrag = attribute(media, session, "ice-ufrag")
-	s.ICEPwd = attribute(media, session, "ice-pwd")
-	s.Setup = Setup(attribute(media, session, sdp.AttrKeyConnectionSetup))
+	s.ICEUfrag = attribute(media, "ice-ufrag", all.ufrag)
+	s.ICEPwd = attribute(media, "ice-pwd", all.pwd)
+	s.Setup = Setup(attribute(media, sdp.AttrKeyConnectionSetup, all.setup))
 	s.Fingerprints = fingerprints(media.Attributes)
 	if len(s.Fingerprints) == 0 {
-		s.Fingerprints = fingerprints(session.Attributes)
+		s.Fingerprints = all.fingerprints
 	}
 	for _, a := range media.Attributes {
 		s.readAttribute(a)
@@ -191,13 +192,26 @@ func codecMap(media *sdp.MediaDescription) map[uint8]sdp.Codec {
 	return (&sdp.SessionDescription{MediaDescriptions: []*sdp.MediaDescription{media}}).GetCodecMap()
 }
 
-// attribute is the section's own value, else the session's.
-func attribute(media *sdp.MediaDescription, session *sdp.SessionDescription, key string) string {
+// shared are the attributes of the session part that sections inherit.
+type shared struct {
+	ufrag, pwd, setup string
+	fingerprints      []Fingerprint
+}
+
+func sharedBy(session *sdp.SessionDescription) shared {
+	s := shared{fingerprints: fingerprints(session.Attributes)}
+	s.ufrag, _ = session.Attribute("ice-ufrag")
+	s.pwd, _ = session.Attribute("ice-pwd")
+	s.setup, _ = session.Attribute(sdp.AttrKeyConnectionSetup)
+	return s
+}
+
+// attribute is the section's own value, else the inherited one.
+func attribute(media *sdp.MediaDescription, key, inherited string) string {
 	if value, ok := media.Attribute(key); ok {
 		return value
 	}
-	value, _ := session.Attribute(key)
-	return value
+	return inherited
 }
 
 // fingerprints lists well-formed a=fingerprint values.
