@@ -66,7 +66,9 @@ func (s *session) end(reason string) {
 	}
 	s.board.Leave()
 	s.cancel()
-	s.discard(s.peer)
+	if s.peer != nil {
+		s.discard(s.peer)
+	}
 	s.usage.End()
 	s.registry.remove(s, reason)
 }

@@ -121,20 +121,18 @@ func (r *Registry) find(command Command) (*session, error) {
 	if r.draining || r.deps.MaxSessions > 0 && len(r.sessions) >= r.deps.MaxSessions {
 		return nil, fault.NoWorker.New("")
 	}
-	s, err := r.open(ref, thirdParty)
-	if err != nil {
-		return nil, err
-	}
+	s := r.open(ref, thirdParty)
 	r.sessions[ref.Session] = s
 	return s, nil
 }
 
-// open makes a session. Under r.mu.
-func (r *Registry) open(ref wire.SessionRef, thirdParty bool) (*session, error) {
+// open makes a session. Its first task makes its peer, outside of r.mu.
+func (r *Registry) open(ref wire.SessionRef, thirdParty bool) *session {
 	s := &session{
-		registry: r, app: ref.App, id: ref.Session, thirdParty: thirdParty, began: time.Now(),
+		registry: r, app: ref.App, id: ref.Session, thirdParty: thirdParty,
 		log:   r.deps.Log.With(zap.String("app", string(ref.App)), zap.String("session", string(ref.Session))),
 		usage: r.deps.Usage.App(ref.App).Child(),
+		board: r.deps.Switchboard.Join(ref.App, ref.Session),
 		desired: desired{
 			sections:    make(map[string]*section),
 			generations: make(map[ids.TrackName]uint64),
@@ -142,16 +140,17 @@ func (r *Registry) open(ref wire.SessionRef, thirdParty bool) (*session, error) 
 	}
 	s.listed.Store(&[]wire.Publication{})
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	first, err := s.newPeer()
-	if err != nil {
-		s.cancel()
-		s.usage.End()
-		return nil, err
-	}
-	s.peer = first
-	s.board = r.deps.Switchboard.Join(ref.App, ref.Session)
-	s.event(func() { s.endWithin(connectWithin) })
-	return s, nil
+	s.event(func() {
+		first, err := s.newPeer()
+		if err != nil {
+			s.log.Error("no peer for a new session", zap.Error(err))
+			s.end("internal error")
+			return
+		}
+		s.peer = first
+		s.endWithin(connectWithin)
+	})
+	return s
 }
 
 // remove forgets an ended session and waits for it beside the caller.

@@ -108,7 +108,6 @@ type client struct {
 	work   sync.WaitGroup
 }
 
-
 func (r *rig) client(role webrtc.DTLSRole) *client {
 	r.t.Helper()
 	c := &client{rig: r, id: ids.NewSessionID(), got: make(map[string][]uint16), change: make(chan struct{}), stop: make(chan struct{})}
@@ -360,4 +359,30 @@ func wantFault(t testing.TB, err error, kind *fault.Kind) {
 	if !kind.Is(err) {
 		t.Fatalf("error is %v, want %s", err, kind.Name)
 	}
+}
+
+// waitFor polls until ok.
+func waitFor(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	poll, deadline := time.NewTicker(time.Millisecond), time.After(patience)
+	defer poll.Stop()
+	for !ok() {
+		select {
+		case <-poll.C:
+		case <-deadline:
+			t.Fatalf("waited %v for %s", patience, what)
+		}
+	}
+}
+
+func (r *rig) session(id ids.SessionID) *session {
+	r.registry.mu.Lock()
+	defer r.registry.mu.Unlock()
+	return r.registry.sessions[id]
+}
+
+func (m *memory) busy() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.underWay
 }

@@ -69,7 +69,6 @@ type session struct {
 	app        ids.AppID
 	id         ids.SessionID
 	thirdParty bool
-	began      time.Time
 	log        *zap.Logger
 	usage      *forward.Usage
 	board      *switchboard.Board
@@ -231,12 +230,11 @@ func (s *session) wants() map[string]peer.Want {
 	return wants
 }
 
+// want is what the session wants of the section. A section that a client sends
+// in without having named a track is received: a later call may name it.
 func (sec *section) want() peer.Want {
-	receive := !sec.closed && sec.pull == nil && sec.out == nil
-	if sec.publication != nil {
-		receive = sec.publication.live()
-	}
-	return peer.Want{Receive: receive, Send: sec.out}
+	receive := !sec.closed && (sec.pull == nil || sec.pull.bidirectional)
+	return peer.Want{Receive: receive || sec.publication.live(), Send: sec.out}
 }
 
 func (p *publication) live() bool { return p != nil && p.closedAt.IsZero() }
