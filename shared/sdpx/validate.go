@@ -3,6 +3,8 @@ package sdpx
 import (
 	"slices"
 	"strings"
+
+	"github.com/pion/sdp/v3"
 )
 
 // ValidateOffer judges a client's offer, as Parse returned it. previous is the
@@ -163,8 +165,11 @@ func validateBundle(d *Description, mids map[string]*Section, typ string) *Error
 	return nil
 }
 
-// validatePayloadTypes: in one BUNDLE group a payload type means one codec
-// (RFC 9143 section 9.1), or packets could not be told apart.
+// validatePayloadTypes: in one BUNDLE group a payload type means one codec (RFC
+// 9143 section 9.1). Some clients renumber when they offer after answering, so
+// that an audio and a video section share a number; that is harmless where the
+// packets name their section in another way. Sections of one kind cannot
+// differ: pion numbers the codecs of a kind once.
 func validatePayloadTypes(d *Description) *Error {
 	type use struct {
 		codec   *Codec
@@ -178,18 +183,28 @@ func validatePayloadTypes(d *Description) *Error {
 		}
 		for j := range s.Codecs {
 			c := &s.Codecs[j]
-			first := &used[c.PayloadType]
+			first := used[c.PayloadType]
 			if first.codec == nil {
-				*first = use{c, s}
+				used[c.PayloadType] = use{c, s}
 				continue
 			}
-			if !sameCodec(first.codec, c) || first.section.Kind != s.Kind {
-				return unusable(s, "gives payload type %d to %s, but section %q gives it to %s: in one BUNDLE group a payload type means one codec (a client that renumbers when it offers after answering avoids this by making the session's first offer)",
+			if sameCodec(first.codec, c) && first.section.Kind == s.Kind {
+				continue
+			}
+			if first.section.Kind == s.Kind || !first.section.recognisable() || !s.recognisable() {
+				return unusable(s, "gives payload type %d to %s, but section %q gives it to %s: in one BUNDLE group a payload type means one codec",
 					c.PayloadType, c.Name, first.section.Mid, first.codec.Name)
 			}
 		}
 	}
 	return nil
+}
+
+// recognisable reports whether the packets of the section, if it sends any,
+// can be told from others without their payload type.
+func (s *Section) recognisable() bool {
+	return !s.Direction.Sends() || len(s.Sources) > 0 && len(s.RIDs) == 0 ||
+		slices.ContainsFunc(s.Extensions, func(e Extension) bool { return e.URI == sdp.SDESMidURI })
 }
 
 func sameCodec(a, b *Codec) bool {
