@@ -1,6 +1,6 @@
-// Package spectest holds a running server against api-spec/openapi.yaml: its
-// responses against the schemas, its answers against the examples. It is for
-// tests only.
+// Package spectest holds what runs against the specifications: responses of the
+// HTTP API against openapi.yaml, messages of the NATS protocol against
+// asyncapi.yaml, and gives the examples of both. It is for tests only.
 package spectest
 
 import (

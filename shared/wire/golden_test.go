@@ -4,19 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
-	"maps"
 	"os"
 	"path/filepath"
 	"reflect"
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/goccy/go-yaml"
 	"github.com/google/go-cmp/cmp"
-	"github.com/santhosh-tekuri/jsonschema/v6"
 
-	apispec "switchboard/api-spec"
+	"switchboard/api-spec/spectest"
 	"switchboard/shared/fault"
 	"switchboard/shared/wire"
 )
@@ -60,7 +56,7 @@ func decode(name string, text []byte) (any, error) {
 // TestGoldenMessages holds every golden message against its Go type, which must
 // write it back byte for byte, and against its schema in asyncapi.yaml.
 func TestGoldenMessages(t *testing.T) {
-	spec := loadSpec(t)
+	spec := spectest.LoadAsync(t)
 	files, err := filepath.Glob("testdata/*.json")
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +95,7 @@ func TestGoldenMessages(t *testing.T) {
 			if diff := cmp.Diff(string(text), again.String()); diff != "" {
 				t.Errorf("written back (-golden +sent):\n%s", diff)
 			}
-			spec.check(t, name, text)
+			spec.Check(t, name, text)
 		})
 	}
 	for name := range messages {
@@ -112,19 +108,16 @@ func TestGoldenMessages(t *testing.T) {
 // TestSpecExamples holds the examples of asyncapi.yaml against its schemas and
 // the Go types, and demands one of every message.
 func TestSpecExamples(t *testing.T) {
-	spec := loadSpec(t)
-	for _, name := range slices.Sorted(maps.Keys(spec.messages)) {
-		examples, _ := spec.messages[name]["examples"].([]any)
+	spec := spectest.LoadAsync(t)
+	documented := map[string]bool{}
+	for _, name := range spec.Messages() {
+		documented[name] = true
+		examples := spec.Examples(t, name)
 		if len(examples) == 0 {
 			t.Errorf("%s has no example", name)
 		}
-		for _, e := range examples {
-			example, _ := e.(map[string]any)
-			text, err := json.Marshal(example["payload"])
-			if err != nil {
-				t.Fatal(err)
-			}
-			spec.check(t, name, text)
+		for _, text := range examples {
+			spec.Check(t, name, text)
 			if name == "snapshotRequest" {
 				continue // a request whose body is not read has no Go type
 			}
@@ -136,7 +129,7 @@ func TestSpecExamples(t *testing.T) {
 		}
 	}
 	for name := range messages {
-		if spec.messages[name] == nil {
+		if !documented[name] {
 			t.Errorf("asyncapi.yaml lacks the message %s", name)
 		}
 	}
@@ -145,7 +138,7 @@ func TestSpecExamples(t *testing.T) {
 // TestSchemasHaveTheFieldsOfTheTypes fails when a field is added on one side
 // only, or is optional on one side only.
 func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
-	spec := loadSpec(t)
+	spec := spectest.LoadAsync(t)
 	checked := map[string]bool{}
 	var visit func(reflect.Type)
 	visit = func(typ reflect.Type) {
@@ -163,16 +156,10 @@ func TestSchemasHaveTheFieldsOfTheTypes(t *testing.T) {
 		checked[typ.Name()] = true
 		fields := map[string]bool{}
 		collect(typ, fields, visit)
-		schema, ok := spec.schemas[typ.Name()].(map[string]any)
-		if !ok {
+		want := spec.Properties(typ.Name())
+		if want == nil {
 			t.Errorf("asyncapi.yaml lacks the schema %s", typ.Name())
 			return
-		}
-		properties, _ := schema["properties"].(map[string]any)
-		required, _ := schema["required"].([]any)
-		want := map[string]bool{}
-		for name := range properties {
-			want[name] = slices.Contains(required, any(name))
 		}
 		if diff := cmp.Diff(want, fields); diff != "" {
 			t.Errorf("%s: fields and whether they are always sent (-schema +Go):\n%s", typ.Name(), diff)
@@ -217,66 +204,7 @@ func TestSpecSubjects(t *testing.T) {
 	for _, op := range wire.Operations {
 		want[wire.WorkerSubject("{worker}", op)] = true
 	}
-	got := map[string]bool{}
-	channels, _ := loadSpec(t).document["channels"].(map[string]any)
-	for _, c := range channels {
-		if address, ok := c.(map[string]any)["address"].(string); ok {
-			got[address] = true
-		}
-	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, spectest.LoadAsync(t).Subjects()); diff != "" {
 		t.Errorf("subjects (-Go +asyncapi.yaml):\n%s", diff)
-	}
-}
-
-// asyncAPI is the parsed document and a compiler of its schemas.
-type asyncAPI struct {
-	document map[string]any
-	messages map[string]map[string]any
-	schemas  map[string]any
-	compiler *jsonschema.Compiler
-}
-
-func loadSpec(t *testing.T) *asyncAPI {
-	t.Helper()
-	var document map[string]any
-	if err := yaml.Unmarshal(apispec.AsyncAPI, &document); err != nil {
-		t.Fatal(err)
-	}
-	text, err := json.Marshal(document)
-	if err != nil {
-		t.Fatal(err)
-	}
-	resource, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	spec := &asyncAPI{document: document, messages: map[string]map[string]any{}, compiler: jsonschema.NewCompiler()}
-	spec.compiler.DefaultDraft(jsonschema.Draft7)
-	if err := spec.compiler.AddResource("asyncapi.json", resource); err != nil {
-		t.Fatal(err)
-	}
-	components, _ := resource.(map[string]any)["components"].(map[string]any)
-	spec.schemas, _ = components["schemas"].(map[string]any)
-	all, _ := components["messages"].(map[string]any)
-	for name, m := range all {
-		spec.messages[name], _ = m.(map[string]any)
-	}
-	return spec
-}
-
-// check validates a payload against the schema of a message.
-func (s *asyncAPI) check(t *testing.T, message string, text []byte) {
-	t.Helper()
-	schema, err := s.compiler.Compile("asyncapi.json#/components/messages/" + message + "/payload")
-	if err != nil {
-		t.Fatal(err)
-	}
-	value, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := schema.Validate(value); err != nil {
-		t.Errorf("%s: %v\n%s", message, err, text)
 	}
 }

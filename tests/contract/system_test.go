@@ -27,8 +27,9 @@ const (
 // patience bounds every wait for the system; it is never used up when all works.
 const patience = 20 * time.Second
 
-// base is the address of the running system, without a path.
-var base string
+// base is the address of the running system's API, without a path; bus is its
+// NATS server.
+var base, bus string
 
 func TestMain(m *testing.M) {
 	code, err := withSystem(m.Run)
@@ -50,23 +51,24 @@ func withSystem(tests func() int) (code int, err error) {
 	if err != nil {
 		return 1, err
 	}
-	bus, err := standin.StartNATS(standin.NATSOptions{Listen: "127.0.0.1:0"})
+	server, err := standin.StartNATS(standin.NATSOptions{Listen: "127.0.0.1:0"})
 	if err != nil {
 		return 1, err
 	}
-	defer bus.Close()
+	defer server.Close()
+	bus = server.ClientURL()
 	store, err := standin.StartRedis()
 	if err != nil {
 		return 1, err
 	}
 	defer store.Close()
 
-	worker, endWorker, err := startWorker(ctx, bus.ClientURL(), log)
+	worker, endWorker, err := startWorker(ctx, log)
 	if err != nil {
 		return 1, err
 	}
 	defer func() { err = errors.Join(err, endWorker()) }()
-	control, endControl, err := startControlPlane(ctx, bus.ClientURL(), store.Addr(), log)
+	control, endControl, err := startControlPlane(ctx, store.Addr(), log)
 	if err != nil {
 		return 1, err
 	}
@@ -86,7 +88,7 @@ func withSystem(tests func() int) (code int, err error) {
 	return tests(), nil
 }
 
-func startWorker(ctx context.Context, bus string, log *zap.Logger) (*mediaworker.Worker, func() error, error) {
+func startWorker(ctx context.Context, log *zap.Logger) (*mediaworker.Worker, func() error, error) {
 	config := mediaworker.Default()
 	config.Label = "contract"
 	config.UDP, config.Advertise = []string{"127.0.0.1:0"}, []string{"127.0.0.1"}
@@ -103,7 +105,7 @@ func startWorker(ctx context.Context, bus string, log *zap.Logger) (*mediaworker
 	return tier, run(ctx, tier.Run, conn.Close), nil
 }
 
-func startControlPlane(ctx context.Context, bus, store string, log *zap.Logger) (*controlplane.ControlPlane, func() error, error) {
+func startControlPlane(ctx context.Context, store string, log *zap.Logger) (*controlplane.ControlPlane, func() error, error) {
 	config := controlplane.Default()
 	config.Listen = "127.0.0.1:0"
 	config.Apps = []controlplane.AppConfig{{ID: app, Secrets: []string{secret}}, {ID: otherApp, Secrets: []string{otherSecret}}}
