@@ -126,3 +126,7 @@ describe("/demo/echo without a camera", () => {
     }
   });
 });
+
+test("a machine without Chromium fails the tests and says what to install", () => {
+  assert.throws(() => launch({ paths: [undefined, "/does/not/exist"] }), /apt-get install chromium/);
+});

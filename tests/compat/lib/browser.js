@@ -3,7 +3,7 @@
 import { accessSync, constants } from "node:fs";
 import { chromium } from "playwright-core";
 
-const candidates = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const usual = [process.env.CHROMIUM, "/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 
 function executable(path) {
   try {
@@ -15,8 +15,8 @@ function executable(path) {
 }
 
 /** Starts the browser. A machine without one fails the tests, and says why. */
-export function launch({ camera = true } = {}) {
-  const executablePath = candidates.find((path) => path && executable(path));
+export function launch({ camera = true, paths = usual } = {}) {
+  const executablePath = paths.find((path) => path && executable(path));
   if (!executablePath) {
     throw new Error("No Chromium was found. Install it (Debian: apt-get install chromium) or name its path in CHROMIUM.");
   }

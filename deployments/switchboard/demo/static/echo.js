@@ -190,9 +190,9 @@ async function watch(publisher, subscriber) {
   };
   window.__echo.stats = stats;
   const { videoWidth: width, videoHeight: height } = $("remote");
-  const rtt = pair.currentRoundTripTime === undefined ? "" : `, ${Math.round(pair.currentRoundTripTime * 1000)} ms round trip`;
-  $("remote-facts").textContent =
-    `${width}×${height}, ${video.framesPerSecond ?? 0} fps, ${rate(before, stats, "bytesReceived")}, ${stats.packetsLost} lost${rtt}`;
+  const facts = [`${width}×${height}`, `${video.framesPerSecond ?? 0} fps`, rate(before, stats, "bytesReceived"), `${stats.packetsLost} lost`];
+  if (pair.currentRoundTripTime !== undefined) facts.push(`${Math.round(pair.currentRoundTripTime * 1000)} ms RTT`);
+  $("remote-facts").textContent = facts.filter(Boolean).join(" · ");
   $("local-facts").textContent = rate(before, stats, "bytesSent");
 }
 
