@@ -142,6 +142,13 @@ func (w *Worker) Freeze() {
 	w.frozen = true
 }
 
+// Thaw ends Freeze.
+func (w *Worker) Thaw() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.frozen = false
+}
+
 // Bye says goodbye and leaves.
 func (w *Worker) Bye(reason string) {
 	w.publish(wire.ByeSubject(w.ID), wire.Bye{Worker: w.ID, Reason: reason})

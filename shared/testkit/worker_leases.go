@@ -11,8 +11,12 @@ import (
 	"switchboard/shared/wire"
 )
 
-// leaseTimeout bounds a Worker's request to the directory.
-const leaseTimeout = 5 * time.Second
+const (
+	// leaseTimeout bounds a Worker's request to the directory.
+	leaseTimeout = 5 * time.Second
+	// retryAfter is the pause before an announcement that failed is repeated.
+	retryAfter = 50 * time.Millisecond
+)
 
 // locate answers when the worker holds the session.
 func (w *Worker) locate(msg *nats.Msg) {
@@ -53,7 +57,8 @@ func (w *Worker) notice(msg *nats.Msg) {
 	}
 }
 
-// Announce announces every session now and closes those that are fenced.
+// Announce announces every session, until the directory answers, and closes those
+// that are fenced.
 func (w *Worker) Announce() {
 	w.mu.Lock()
 	refs := make([]wire.SessionRef, 0, len(w.sessions))
@@ -101,9 +106,14 @@ func (w *Worker) announce(refs []wire.SessionRef) {
 		}
 		w.mu.Unlock()
 		var reply wire.AnnounceReply
-		if w.ask(wire.SubjectDirectoryAnnounce, announce, &reply) {
-			w.fence(reply.Fenced)
+		for !w.ask(wire.SubjectDirectoryAnnounce, announce, &reply) {
+			select {
+			case <-w.ctx.Done():
+				return
+			case <-time.After(retryAfter):
+			}
 		}
+		w.fence(reply.Fenced)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 // when it is known what it pulls. With an offer it negotiates at once,
 // publishing nothing.
 func (s *Service) CreateSession(ctx context.Context, c CreateSession) (CreatedSession, error) {
-	ctx, cancel := withBudget(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	ref := wire.SessionRef{App: c.App, Session: ids.NewSessionID()}
 	if err := s.directory.Create(ctx, ref, c.ThirdParty, ""); err != nil {

@@ -19,7 +19,7 @@ import (
 // cannot be found fails alone; when no item is left and the client made no
 // offer that needs an answer, no worker is asked.
 func (s *Service) Pull(ctx context.Context, p Pull) (TracksResult, error) {
-	ctx, cancel := withBudget(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	sess, err := s.begin(ctx, p.SessionRef)
 	if err != nil {

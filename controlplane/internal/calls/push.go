@@ -8,7 +8,7 @@ import (
 
 // Push publishes tracks of a session.
 func (s *Service) Push(ctx context.Context, p Push) (TracksResult, error) {
-	ctx, cancel := withBudget(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	sess, err := s.begin(ctx, p.SessionRef)
 	if err != nil {

@@ -72,6 +72,8 @@ type Service struct {
 	known      *lru.Cache[wire.SessionRef, directory.Session]
 	searches   *searchLimit
 	placements atomic.Uint64
+	// budget is Budget, shorter in tests.
+	budget time.Duration
 }
 
 // New returns a service over a directory and workers, which stay the caller's.
@@ -90,7 +92,7 @@ func New(d Directory, w Workers, o Options) (*Service, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Service{directory: d, workers: w, options: o, log: o.Log, known: known, searches: searches}, nil
+	return &Service{directory: d, workers: w, options: o, log: o.Log, known: known, searches: searches, budget: Budget}, nil
 }
 
 // session is one session during one call.
@@ -102,8 +104,8 @@ type session struct {
 }
 
 // withBudget detaches a call from its caller's patience.
-func withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), Budget)
+func (s *Service) withBudget(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), s.budget)
 }
 
 // negotiate sends a command that may be a session's first: it places a session

@@ -11,7 +11,7 @@ import (
 
 // Renegotiate delivers the client's answer to the SFU's outstanding offer.
 func (s *Service) Renegotiate(ctx context.Context, r wire.Renegotiate) error {
-	ctx, cancel := withBudget(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	sess, err := s.begin(ctx, r.SessionRef)
 	if err != nil {
@@ -30,7 +30,7 @@ func (s *Service) Renegotiate(ctx context.Context, r wire.Renegotiate) error {
 // CloseTracks ends tracks of a session. A session that never negotiated has
 // none, so every item fails; an offer is answered nevertheless.
 func (s *Service) CloseTracks(ctx context.Context, c wire.TracksClose) (TracksResult, error) {
-	ctx, cancel := withBudget(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	sess, err := s.begin(ctx, c.SessionRef)
 	if err != nil {
@@ -62,7 +62,7 @@ func (s *Service) CloseTracks(ctx context.Context, c wire.TracksClose) (TracksRe
 
 // Describe returns a session's state as its worker knows it.
 func (s *Service) Describe(ctx context.Context, ref wire.SessionRef) (*wire.SessionState, error) {
-	ctx, cancel := withBudget(ctx)
+	ctx, cancel := s.withBudget(ctx)
 	defer cancel()
 	sess, err := s.begin(ctx, ref)
 	if err != nil {

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"context"
 	"crypto/tls"
 	"time"
 
@@ -18,6 +19,15 @@ type ClientConfig struct {
 	// TLS is nil for plain TCP.
 	TLS *tls.Config
 }
+
+// The library writes every failed dial to standard error. The failures reach the
+// callers as errors, and outages are logged once, from what Watch tells.
+func init() { redis.SetLogger(silent{}) }
+
+type silent struct{}
+
+// Printf implements the library's logger.
+func (silent) Printf(context.Context, string, ...any) {}
 
 // timeout bounds each step of an operation: to dial, to write, to read, to wait
 // for a free connection.

@@ -74,7 +74,7 @@ func (c *Client) Do(ctx context.Context, cmd Command, reply wire.Message) error 
 // attempt sends the command once and waits for an answer until the attempt's
 // time, the budget or the worker's life ends.
 func (c *Client) attempt(ctx, life context.Context, cmd Command, data []byte) (*nats.Msg, error) {
-	attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+	attempt, cancel := context.WithTimeout(ctx, c.attemptTimeout)
 	defer cancel()
 	defer context.AfterFunc(life, cancel)()
 	if err := c.awaitConnection(attempt); err != nil {

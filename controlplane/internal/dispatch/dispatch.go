@@ -36,6 +36,8 @@ type Client struct {
 	log           *zap.Logger
 	workers       *table
 	subscriptions []*nats.Subscription
+	// attemptTimeout is how long one attempt of a command waits.
+	attemptTimeout time.Duration
 
 	ctx    context.Context // ends with Close
 	cancel context.CancelFunc
@@ -49,7 +51,7 @@ func Start(nc *nats.Conn, log *zap.Logger) (*Client, error) {
 	if limit := nc.MaxPayload(); limit < wire.MinMaxPayload {
 		return nil, fmt.Errorf("the NATS server's max_payload is %d bytes; set it to %d or more", limit, wire.MinMaxPayload)
 	}
-	c := &Client{nc: nc, log: log, workers: newTable()}
+	c := &Client{nc: nc, log: log, workers: newTable(), attemptTimeout: attemptTimeout}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	if err := c.listen(); err != nil {
 		c.Close()
