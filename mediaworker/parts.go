@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"switchboard/mediaworker/internal/command"
+	"switchboard/mediaworker/internal/forward"
 	"switchboard/mediaworker/internal/netio"
 	"switchboard/mediaworker/internal/peer"
 	"switchboard/mediaworker/internal/report"
@@ -58,7 +59,7 @@ func (w *Worker) start(ctx context.Context) (_ *parts, err error) {
 	}
 	p.registry = session.NewRegistry(session.Deps{
 		Peers: factory, Switchboard: switchboard.New(switchboard.Config{Worker: w.id}),
-		Worker: w.id, Log: log, MaxSessions: w.config.MaxSessions,
+		Worker: w.id, Usage: &forward.Ledger{}, Log: log, MaxSessions: w.config.MaxSessions,
 	})
 	p.reporter = report.New(report.Config{Bus: report.Conn(nc), Worker: w.id, Sessions: p.registry, Load: p.load, Log: log})
 	w.parts.Store(p)
