@@ -40,12 +40,19 @@ func (p *Peer) place(offer *sdpx.Description) {
 		case p.order[i].kind == s.Kind:
 			p.order[i].mid, p.order[i].ours = s.Mid, false
 		default: // pion cannot change a line's kind: the old one is left over
-			p.silence(p.order[i])
+			p.leave(p.order[i])
 			p.order[i] = p.newLine(s.Mid, s.Kind, false)
 		}
 		p.order[i].ended = !s.Live()
 		p.order[i].remote = s
 	}
+}
+
+// leave makes a line one that stands in no description. pion keeps it, so it
+// comes up in our next offer, to be used again.
+func (p *Peer) leave(l *line) {
+	p.silence(l)
+	*l = line{name: l.name, kind: l.kind}
 }
 
 // exchange lets pion apply the offer and make and apply the answer.

@@ -159,8 +159,8 @@ func (r *Registry) remove(s *session, reason string) {
 	if r.sessions[s.id] == s {
 		delete(r.sessions, s.id)
 	}
+	r.closing.Go(s.work.Wait) // before empty is closed, after which Close waits
 	r.checkEmpty()
-	r.closing.Go(s.work.Wait)
 	r.mu.Unlock()
 	if r.deps.OnEnd != nil {
 		r.deps.OnEnd(s.app, s.id, reason)
