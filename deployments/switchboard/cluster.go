@@ -31,10 +31,11 @@ type clusterCommand struct {
 	app
 }
 
-// Run serves until ctx ends.
-func (c clusterCommand) Run(ctx context.Context) error { return c.run(ctx, os.Stdout) }
+// Run serves until it is told to stop.
+func (c clusterCommand) Run(s stopping) error { return c.run(s, os.Stdout) }
 
-func (c clusterCommand) run(ctx context.Context, out io.Writer) error {
+func (c clusterCommand) run(stop stopping, out io.Writer) error {
+	ctx := stop.gently
 	var err error
 	if c.app, err = c.orRandom(); err != nil {
 		return err
@@ -48,7 +49,7 @@ func (c clusterCommand) run(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	s := supervisor{log: os.Stderr}
+	s := supervisor{log: os.Stderr, atOnce: stop.atOnce.Done()}
 	defer s.stopAll()
 	starting, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()

@@ -50,8 +50,8 @@ func (d devCommand) Validate() error {
 	return nil
 }
 
-// Run serves until ctx ends.
-func (d devCommand) Run(ctx context.Context) error { return d.run(ctx, os.Stdout) }
+// Run serves until it is told to stop.
+func (d devCommand) Run(s stopping) error { return d.run(s.gently, os.Stdout) }
 
 func (d devCommand) run(ctx context.Context, out io.Writer) error {
 	log, err := obs.NewLogger(obs.LogConfig{Level: d.LogLevel})

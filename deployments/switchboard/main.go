@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/alecthomas/kong"
 
@@ -30,29 +31,35 @@ func (versionCommand) Run() error {
 }
 
 func main() {
-	ctx, stop := interruptible()
-	defer stop()
 	var c commands
 	line := kong.Parse(&c,
 		kong.Name("switchboard"),
 		kong.Description("A self-hosted WebRTC SFU, compatible with the Cloudflare Realtime SFU API."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
-		kong.BindTo(ctx, (*context.Context)(nil)),
+		kong.Bind(interrupts()),
 	)
 	line.FatalIfErrorf(line.Run())
 }
 
-// interruptible returns a context that the first interrupt or termination
-// signal ends. The second ends the process at once.
-func interruptible() (context.Context, context.CancelFunc) {
-	ctx, cancel := context.WithCancel(context.Background())
+// stopping says how the process was told to stop.
+type stopping struct {
+	// gently ends at the first interrupt or termination signal, atOnce at the
+	// second: the process then has a second left.
+	gently, atOnce context.Context
+}
+
+func interrupts() stopping {
+	gently, stop := context.WithCancel(context.Background())
+	atOnce, kill := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	go func() {
 		<-signals
-		cancel()
+		stop()
 		<-signals
+		kill()
+		<-time.After(time.Second)
 		os.Exit(130)
 	}()
-	return ctx, cancel
+	return stopping{gently: gently, atOnce: atOnce}
 }

@@ -23,6 +23,7 @@ const stopPatience = 10 * time.Second
 type supervisor struct {
 	mu       sync.Mutex // guards log
 	log      io.Writer
+	atOnce   <-chan struct{} // closed: stopAll waits for nobody
 	children []*child
 }
 
@@ -85,7 +86,8 @@ func (s *supervisor) list() []readyProcess {
 }
 
 // stopAll stops the processes in the reverse order of their start, and waits
-// until all have ended.
+// until all have ended; those that take too long, and all when there is no time
+// left, are killed.
 func (s *supervisor) stopAll() {
 	for _, c := range slices.Backward(s.children) {
 		if err := c.command.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
@@ -93,11 +95,13 @@ func (s *supervisor) stopAll() {
 		}
 		select {
 		case <-c.exited:
+			continue
+		case <-s.atOnce:
 		case <-time.After(stopPatience):
-			s.print(c.name, "did not stop in time and is killed")
-			_ = c.command.Process.Kill() // it may just have ended
-			<-c.exited
 		}
+		s.print(c.name, "did not stop in time and is killed")
+		_ = c.command.Process.Kill() // it may just have ended
+		<-c.exited
 	}
 }
 

@@ -35,6 +35,26 @@ func TestSupervisorLogsAndStopsItsProcesses(t *testing.T) {
 	}
 }
 
+func TestSupervisorKillsWhenThereIsNoTime(t *testing.T) {
+	shell, err := exec.LookPath("sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := make(chan struct{})
+	close(closed)
+	var log bytes.Buffer
+	s := supervisor{log: &log, atOnce: closed}
+	if _, err := s.start("stubborn", shell, nil, "-c", "trap '' TERM; exec sleep 600"); err != nil {
+		t.Fatal(err)
+	}
+	s.stopAll()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !strings.Contains(log.String(), "stubborn     | exited: signal: ") {
+		t.Errorf("log:\n%s", log.String())
+	}
+}
+
 func TestSupervisorReportsAProgramThatIsNotThere(t *testing.T) {
 	s := supervisor{log: &bytes.Buffer{}}
 	if _, err := s.start("ghost", "/does/not/exist", nil); err == nil || !strings.Contains(err.Error(), "start ghost") {
