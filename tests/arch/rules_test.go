@@ -50,7 +50,8 @@ type arrow struct {
 }
 
 // arrows are tried in order; the first whose from holds a file's folder counts.
-// A package may always import itself (from its external tests).
+// A package may always import itself (from its external tests) and what is
+// below it.
 var arrows = []arrow{
 	{[]string{"tests", "deployments"}, []string{"controlplane", "mediaworker", "shared", "api-spec", "deployments", "tests"},
 		"only tests and deployments put the tiers together"},
