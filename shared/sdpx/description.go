@@ -94,6 +94,10 @@ type RID struct {
 	Restrictions string
 }
 
+// Simulcast is a=simulcast (RFC 8853): the RIDs of each direction's streams, a
+// stream's alternatives joined by commas, a paused one with a tilde before it.
+type Simulcast struct{ Send, Recv []string }
+
 // Source is a media stream declared by SSRC (RFC 5576).
 type Source struct {
 	SSRC uint32
@@ -125,10 +129,8 @@ type Section struct {
 	Extensions   []Extension
 	Msids        []Msid
 	RIDs         []RID
-	// SimulcastSend and SimulcastRecv list the streams of a=simulcast, each
-	// with its alternatives joined by commas (RFC 8853); empty when absent.
-	SimulcastSend, SimulcastRecv []string
-	Sources                      []Source
+	Simulcast  Simulcast
+	Sources    []Source
 	// Candidates are the usable values of a=candidate lines, without "candidate:".
 	Candidates []string
 

@@ -116,9 +116,9 @@ func (s *Section) readAttribute(a sdp.Attribute) {
 		for i := 0; i+1 < len(fields); i += 2 {
 			switch fields[i] {
 			case "send":
-				s.SimulcastSend = strings.Split(fields[i+1], ";")
+				s.Simulcast.Send = strings.Split(fields[i+1], ";")
 			case "recv":
-				s.SimulcastRecv = strings.Split(fields[i+1], ";")
+				s.Simulcast.Recv = strings.Split(fields[i+1], ";")
 			}
 		}
 	case sdp.AttrKeyCandidate:

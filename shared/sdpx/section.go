@@ -67,7 +67,7 @@ func (s *Section) validateFormats() *Error {
 		}
 		seen[number] = true
 		codec, ok := codecs[uint8(number)]
-		if !ok {
+		if !ok || codec.Name == "" {
 			return unusable(s, "lists payload type %d without an a=rtpmap for it", number)
 		}
 		if apt, ok := parameter(codec.Fmtp, "apt"); ok {

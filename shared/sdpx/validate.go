@@ -225,9 +225,11 @@ func validateTransport(d *Description, typ string) *Error {
 	if len(transport.ICEUfrag) > maxUfrag || len(transport.ICEPwd) > maxUfrag {
 		return unusable(transport, "has ICE credentials over %d bytes", maxUfrag)
 	}
-	own, shared := iceCredentials(d, transport)
-	if own != "" && shared != "" {
-		return unusable(transport, "has a=ice-ufrag or a=ice-pwd at session level and in the section: write both in one place")
+	// With one of the two in the session part pion takes the other from nowhere.
+	sharedUfrag, _ := d.parsed.Attribute("ice-ufrag")
+	sharedPwd, _ := d.parsed.Attribute("ice-pwd")
+	if (sharedUfrag == "") != (sharedPwd == "") {
+		return refuse(Unusable, "The session part of the %s has only one of a=ice-ufrag and a=ice-pwd: write both in one place.", typ)
 	}
 	value, ok := d.parsed.Attribute("fingerprint")
 	if !ok {
@@ -241,23 +243,6 @@ func validateTransport(d *Description, typ string) *Error {
 
 // maxUfrag is the longest ICE user fragment and password (RFC 8839 section 5.4).
 const maxUfrag = 256
-
-// iceCredentials tells which of the two credentials stand in the section and
-// which at session level; pion mixes them up unless they stand together.
-func iceCredentials(d *Description, transport *Section) (own, shared string) {
-	for _, key := range []string{"ice-ufrag", "ice-pwd"} {
-		if v, _ := d.parsed.Attribute(key); v != "" {
-			shared += key
-		}
-		if v, _ := d.parsed.MediaDescriptions[transport.Index].Attribute(key); v != "" {
-			own += key
-		}
-	}
-	if shared == "ice-ufragice-pwd" {
-		return "", shared // pion takes the session's, whatever the section has
-	}
-	return own, shared
-}
 
 // hashLengths are the lengths of the hashes that pion verifies, bytes.
 var hashLengths = map[string]int{"sha-1": 20, "sha-224": 28, "sha-256": 32, "sha-384": 48, "sha-512": 64}

@@ -59,6 +59,7 @@ func TestValidateOffer(t *testing.T) {
 		"payload type not a number": {"chromium_offer.sdp", []string{"SAVPF 111 63", "SAVPF opus 63"}, "0 to 127"},
 		"payload type twice":        {"chromium_offer.sdp", []string{"SAVPF 111 63", "SAVPF 111 111"}, "twice"},
 		"no rtpmap":                 {"chromium_offer.sdp", []string{"a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n", ""}, "without an a=rtpmap"},
+		"only fmtp":                 {"chromium_offer.sdp", []string{"a=rtpmap:63 red/48000/2\r\n", ""}, "without an a=rtpmap"},
 		"no formats":                {"chromium_offer.sdp", []string{" 111 63 9 0 8 13 110 126", ""}, "no payload types"},
 		"bad apt":                   {"chromium_offer.sdp", []string{"apt=96", "apt=ninety"}, "apt of 97"},
 		"payload type clash":        {"chromium_offer.sdp", []string{"SAVPF 111 63", "SAVPF 96 63", ":111 ", ":96 ", "a=extmap:4 ", "a=x-extmap:4 "}, "payload type means one codec"},
