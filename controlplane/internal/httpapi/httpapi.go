@@ -4,10 +4,11 @@
 //
 // # Guarantees
 //
-//   - Every response of an API path, whatever its status, is one JSON object
-//     with Content-Type application/json, CORS headers and X-Request-Id. It is
-//     never a redirect and never empty. Failures have errorCode and
-//     errorDescription, successes neither.
+//   - Every response, whatever its status, is one JSON object with Content-Type
+//     application/json, CORS headers and X-Request-Id; only the specifications
+//     are YAML. It is never a redirect and never empty. Failures have errorCode
+//     and errorDescription, successes neither. What is not HTTP at all is
+//     answered by net/http, before this package.
 //   - A request is refused before its body is read unless its secret is one of
 //     the App's. Secrets are compared in constant time and never logged.
 //   - A body is read within Limits, whatever its Content-Type; unknown fields

@@ -211,7 +211,7 @@ type Error struct {
 	// ErrorDescription What was wrong and what to do.
 	ErrorDescription ErrorDescription `json:"errorDescription"`
 
-	// ErrorSubcode Says more about an `invalid_session_description`.
+	// ErrorSubcode Narrows the `errorCode` down.
 	ErrorSubcode *string `json:"errorSubcode,omitempty"`
 
 	// Tracks Present on every failure of tracks/new and tracks/close. For
