@@ -95,12 +95,10 @@ func (s *Service) owners(ctx context.Context, app ids.AppID, sessions []ids.Sess
 		}
 		owners = map[ids.SessionID]ids.WorkerID{}
 	}
+	unplaced := slices.DeleteFunc(slices.Clone(sessions), func(sid ids.SessionID) bool { return owners[sid] != "" })
 	var mu sync.Mutex // guards owners
 	var searches sync.WaitGroup
-	for _, sid := range sessions {
-		if _, ok := owners[sid]; ok {
-			continue
-		}
+	for _, sid := range unplaced {
 		searches.Go(func() {
 			found, ok, err := s.search(ctx, wire.SessionRef{App: app, Session: sid})
 			if err == nil && ok {
