@@ -32,13 +32,40 @@ func TestNATSAlone(t *testing.T) {
 	bus := testkit.NATSServer(t)
 	worker := startWorker(t, testkit.Connect(t, bus, "worker"))
 	tester := natsTester{t: t, nc: testkit.Connect(t, bus, "tester"), worker: worker}
+
+	from, track := tester.push("camera")
+	stop := sendPackets(t, track)
+	defer stop()
+	to, got := tester.pull(ids.TrackKey{Session: from.Session, Track: "camera"})
+
 	// A packet is counted a moment after it was sent, so that more are received
 	// than the counters must show.
 	const packets, margin = 200, 10
+	numbers := take(t, got, packets+margin)
+	for i, n := range numbers {
+		if n != numbers[0]+uint32(i) {
+			t.Fatalf("packet %d has number %d, want %d: %v", i, n, numbers[0]+uint32(i), numbers[max(0, i-3):i+1])
+		}
+	}
+	tester.expectCounted(from, to, packets)
 
-	// Push.
+	tester.command(wire.OpClose, &wire.Close{SessionRef: to})
+	if f := tester.fault(wire.WorkerSubject(worker, wire.OpGet), &wire.Get{SessionRef: to}); !fault.SessionGone.Is(f) {
+		t.Errorf("a closed session answers %v, want %s", f, fault.SessionGone.Name)
+	}
+	var state wire.SessionState
+	tester.request(wire.WorkerSubject(worker, wire.OpGet), &wire.Get{SessionRef: from}, &state)
+	if state.Connection != wire.ConnectionConnected {
+		t.Errorf("the publisher is %s after its subscriber has gone", state.Connection)
+	}
+}
+
+// push publishes a video track in a session of its own.
+func (n natsTester) push(name ids.TrackName) (wire.SessionRef, *webrtc.TrackLocalStaticRTP) {
+	t := n.t
+	t.Helper()
 	publisher := newNATSClient(t)
-	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "video", "camera")
+	track, err := webrtc.NewTrackLocalStaticRTP(webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8}, "video", string(name))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -46,66 +73,59 @@ func TestNATSAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	from := wire.SessionRef{App: "load", Session: ids.NewSessionID()}
+	ref := wire.SessionRef{App: "load", Session: ids.NewSessionID()}
 	offer := localOffer(t, publisher)
-	pushed := tester.command(wire.OpTracksNew, &wire.TracksNew{
-		SessionRef: from, Create: true, SessionDescription: offer,
-		Push: []wire.Push{{Mid: transceiver.Mid(), TrackName: "camera"}},
+	reply := n.command(wire.OpTracksNew, &wire.TracksNew{
+		SessionRef: ref, Create: true, SessionDescription: offer,
+		Push: []wire.Push{{Mid: transceiver.Mid(), TrackName: name}},
 	})
-	setRemote(t, publisher, pushed.SessionDescription)
-	if p := pushed.Publications; p == nil || len(*p) != 1 || (*p)[0].TrackName != "camera" {
-		t.Fatalf("publications %v, want the camera", p)
+	setRemote(t, publisher, reply.SessionDescription)
+	if p := reply.Publications; p == nil || len(*p) != 1 || (*p)[0].TrackName != name {
+		t.Fatalf("publications %v, want %s", p, name)
 	}
-	stop := sendPackets(t, track)
-	defer stop()
+	return ref, track
+}
 
-	// Pull.
+// pull subscribes in a session of its own and returns the numbers of the
+// packets that arrive.
+func (n natsTester) pull(key ids.TrackKey) (wire.SessionRef, <-chan uint32) {
+	t := n.t
+	t.Helper()
 	subscriber := newNATSClient(t)
-	got := make(chan uint32, packets)
+	got := make(chan uint32, 1000)
 	subscriber.OnTrack(func(remote *webrtc.TrackRemote, _ *webrtc.RTPReceiver) { receive(remote, got) })
-	to := wire.SessionRef{App: "load", Session: ids.NewSessionID()}
-	pulled := tester.command(wire.OpTracksNew, &wire.TracksNew{
-		SessionRef: to, Create: true,
-		Pull: []wire.Pull{{TrackKey: ids.TrackKey{Session: from.Session, Track: "camera"}, Origin: &wire.Origin{Worker: worker}}},
+	ref := wire.SessionRef{App: "load", Session: ids.NewSessionID()}
+	reply := n.command(wire.OpTracksNew, &wire.TracksNew{
+		SessionRef: ref, Create: true,
+		Pull: []wire.Pull{{TrackKey: key, Origin: &wire.Origin{Worker: n.worker}}},
 	})
-	if len(pulled.Tracks) != 1 || pulled.Tracks[0].Fault != nil {
-		t.Fatalf("pull: %+v", pulled.Tracks)
+	if len(reply.Tracks) != 1 || reply.Tracks[0].Fault != nil {
+		t.Fatalf("pull: %+v", reply.Tracks)
 	}
-	tester.command(wire.OpRenegotiate, &wire.Renegotiate{SessionRef: to, SessionDescription: *answer(t, subscriber, pulled.SessionDescription)})
+	n.command(wire.OpRenegotiate, &wire.Renegotiate{SessionRef: ref, SessionDescription: *answer(t, subscriber, reply.SessionDescription)})
+	return ref, got
+}
 
-	// Media, counted at the receiver.
-	numbers := take(t, got, packets+margin)
-	for i, n := range numbers {
-		if n != numbers[0]+uint32(i) {
-			t.Fatalf("packet %d has number %d, want %d: %v", i, n, numbers[0]+uint32(i), numbers[max(0, i-3):i+1])
-		}
-	}
-
+// expectCounted checks every place where a worker shows what it holds.
+func (n natsTester) expectCounted(from, to wire.SessionRef, packets uint64) {
+	t := n.t
+	t.Helper()
 	var state wire.SessionState
-	tester.request(wire.WorkerSubject(worker, wire.OpGet), &wire.Get{SessionRef: to}, &state)
+	n.request(wire.WorkerSubject(n.worker, wire.OpGet), &wire.Get{SessionRef: to}, &state)
 	if state.Connection != wire.ConnectionConnected || len(state.Tracks) != 1 || state.Tracks[0].Usage.EgressPackets < packets {
 		t.Errorf("state of the subscriber: %+v", state)
 	}
 	var located wire.Located
-	tester.request(wire.SubjectLocate, &wire.Locate{SessionRef: from}, &located)
-	if located.Worker != worker {
-		t.Errorf("located on %s, want %s", located.Worker, worker)
+	n.request(wire.SubjectLocate, &wire.Locate{SessionRef: from}, &located)
+	if located.Worker != n.worker {
+		t.Errorf("located on %s, want %s", located.Worker, n.worker)
 	}
 	var snapshot wire.Snapshot
-	tester.request(wire.ControlSubject(worker, "snapshot"), nil, &snapshot)
+	n.request(wire.ControlSubject(n.worker, "snapshot"), nil, &snapshot)
 	h := snapshot.Heartbeat
-	if h.Sessions != 2 || h.Publications != 1 || h.Subscriptions != 1 || snapshot.Sessions["load"] != 2 || snapshot.Apps["load"].IngressPackets < packets {
+	if h.Sessions != 2 || h.Publications != 1 || h.Subscriptions != 1 || snapshot.Sessions["load"] != 2 ||
+		h.AppSessions["load"] != 2 || snapshot.Apps["load"].IngressPackets < packets {
 		t.Errorf("snapshot %+v", snapshot)
-	}
-
-	// Close.
-	tester.command(wire.OpClose, &wire.Close{SessionRef: to})
-	if f := tester.fault(wire.WorkerSubject(worker, wire.OpGet), &wire.Get{SessionRef: to}); !fault.SessionGone.Is(f) {
-		t.Errorf("a closed session answers %v, want %s", f, fault.SessionGone.Name)
-	}
-	tester.request(wire.WorkerSubject(worker, wire.OpGet), &wire.Get{SessionRef: from}, &state)
-	if state.Connection != wire.ConnectionConnected {
-		t.Errorf("the publisher is %s after its subscriber has gone", state.Connection)
 	}
 }
 
