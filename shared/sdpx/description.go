@@ -129,8 +129,8 @@ type Section struct {
 	Extensions   []Extension
 	Msids        []Msid
 	RIDs         []RID
-	Simulcast  Simulcast
-	Sources    []Source
+	Simulcast    Simulcast
+	Sources      []Source
 	// Candidates are the usable values of a=candidate lines, without "candidate:".
 	Candidates []string
 

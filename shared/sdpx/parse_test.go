@@ -71,9 +71,9 @@ func TestParseChromium(t *testing.T) {
 			{10, "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id"},
 			{11, "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id"},
 		},
-		Msids:         []Msid{{"-", "7c1d7a30-5c10-4e1e-8b52-0a93f4a3f2c5"}},
-		RIDs:          []RID{{ID: "f", Send: true}, {ID: "h", Send: true}, {ID: "q", Send: true}},
-		Simulcast:     Simulcast{Send: []string{"f", "h", "q"}},
+		Msids:     []Msid{{"-", "7c1d7a30-5c10-4e1e-8b52-0a93f4a3f2c5"}},
+		RIDs:      []RID{{ID: "f", Send: true}, {ID: "h", Send: true}, {ID: "q", Send: true}},
+		Simulcast: Simulcast{Send: []string{"f", "h", "q"}},
 	}
 	if diff := cmp.Diff(want, video, cmpopts.IgnoreUnexported(Section{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("video: %s", diff)
