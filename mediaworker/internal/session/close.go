@@ -64,6 +64,7 @@ func (s *session) unpull(sec *section) {
 		return
 	}
 	sec.pull.detach()
+	sec.pull.usage.End()
 	sec.pull.closedAt = time.Now()
 	s.pulls.Add(-1)
 }

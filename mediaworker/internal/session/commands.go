@@ -2,6 +2,7 @@ package session
 
 import (
 	"context"
+	"time"
 
 	"switchboard/shared/fault"
 	"switchboard/shared/wire"
@@ -22,7 +23,7 @@ func (s *session) begin(ctx context.Context, command Command, a *attempt) {
 		})
 		return
 	}
-	s.work.Go(func() {
+	started := s.crew.start(func() {
 		all := s.await(budget, c.Pull)
 		// What was found in time is pulled, however late it is now.
 		s.run(s.ctx, a, func() (wire.Message, error) {
@@ -33,6 +34,10 @@ func (s *session) begin(ctx context.Context, command Command, a *attempt) {
 			return orNil(s.offerPull(c, all))
 		})
 	})
+	if !started {
+		cancel()
+		s.memory.finish(a, nil, fault.SessionGone.New(""), time.Now())
+	}
 }
 
 // execute carries out every command but a pull.

@@ -69,6 +69,8 @@ func (s *session) end(reason string) {
 	if s.peer != nil {
 		s.discard(s.peer)
 	}
+	s.crew.close()
+	s.mailbox.close()
 	s.usage.End()
 	s.registry.remove(s, reason)
 }

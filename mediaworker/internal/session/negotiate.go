@@ -80,6 +80,7 @@ func (s *session) answer(offer *sdpx.Description) (*wire.SessionDescription, err
 		}
 	}
 	s.negotiated = true
+	s.forget()
 	s.attach()
 	return &wire.SessionDescription{Type: wire.Answer, SDP: text}, nil
 }
@@ -124,7 +125,7 @@ func (s *session) install(fresh transport) {
 }
 
 // discard closes a peer beside the mailbox, as pion's close waits.
-func (s *session) discard(t transport) { s.work.Go(t.Close) }
+func (s *session) discard(t transport) { _ = s.crew.start(t.Close) }
 
 // offerSections makes an offer that adds sections and starts to wait for its
 // answer.
@@ -135,7 +136,8 @@ func (s *session) offerSections(sections []peer.Section) (*wire.SessionDescripti
 	text, mids, err := s.peer.Offer(sections, s.wants(), s.nextMid)
 	if err != nil {
 		s.log.Error("peer could not make an offer", zap.Error(err))
-		s.abandon(!s.peer.Negotiated(), mids)
+		s.wedged = true
+		s.abandon(!s.peer.Negotiated(), nil)
 		return nil, nil, fmt.Errorf("offer: %w", err)
 	}
 	s.offer = &outstanding{mids: mids, first: !s.peer.Negotiated()}
@@ -181,6 +183,18 @@ func (s *session) abandon(first bool, mids []string) {
 	s.discard(old)
 }
 
+// forget drops what is left of closed tracks whose section is gone.
+func (s *session) forget() {
+	now := time.Now()
+	for mid, sec := range s.sections {
+		past := func(closedAt time.Time) bool { return !listed(closedAt, now) }
+		kept := sec.publication != nil && !past(sec.publication.closedAt) || sec.pull != nil && !past(sec.pull.closedAt)
+		if remote := s.peer.Remote().Section(mid); !kept && (remote == nil || !remote.Live()) {
+			s.drop(mid)
+		}
+	}
+}
+
 // attach subscribes what can be sent: pulls whose section is negotiated.
 func (s *session) attach() {
 	for _, mid := range s.order {
@@ -189,10 +203,13 @@ func (s *session) attach() {
 			continue
 		}
 		ssrc, ok := s.peer.Sending(mid)
-		if sec.pull.sub != nil && ok && ssrc == sec.pull.ssrc {
+		if ok && sec.pull.sub != nil && ssrc == sec.pull.ssrc {
 			continue
 		}
 		sec.pull.detach()
+		if !ok {
+			continue // the client does not receive in it now
+		}
 		sub, err := s.peer.Subscribe(mid, sec.pull.media, sec.pull.wish, sec.pull.usage)
 		if err != nil {
 			s.log.Info("cannot send a pulled track", zap.String("mid", mid), zap.String("track", sec.pull.key.String()), zap.Error(err))

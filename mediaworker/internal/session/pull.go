@@ -48,6 +48,9 @@ func (s *session) newPuller(command *wire.TracksNew, all []found) *puller {
 	p := &puller{s: s, command: command, found: all, results: make([]wire.TrackResult, len(all))}
 	for i, item := range command.Pull {
 		p.results[i] = wire.TrackResult{TrackName: item.Track, Session: item.Session, Bidirectional: item.Bidirectional}
+		if all[i].err == nil && isClosed(all[i].media.Closed()) {
+			all[i].err = fault.TrackNotFound.New("") // ended since
+		}
 		if all[i].err != nil {
 			p.fail(i, all[i].err)
 			continue
@@ -94,7 +97,7 @@ func (s *session) pullIn(sec *section, item wire.Pull, media *forward.Publicatio
 		return
 	}
 	sec.closed = false
-	sec.pull = &pull{key: item.TrackKey, bidirectional: item.Bidirectional, wish: item.Simulcast, media: media, usage: s.usage}
+	sec.pull = &pull{key: item.TrackKey, bidirectional: item.Bidirectional, wish: item.Simulcast, media: media, usage: s.usage.Child()}
 	s.pulls.Add(1)
 	s.attach()
 }
@@ -144,7 +147,7 @@ func (s *session) offerPull(command *wire.TracksNew, all []found) (*wire.Reply, 
 		sec.out, sec.closed, sec.publication = sections[k].Want.Send, false, nil
 		sec.pull = &pull{
 			key: command.Pull[i].TrackKey, bidirectional: command.Pull[i].Bidirectional, wish: command.Pull[i].Simulcast,
-			media: all[i].media, usage: s.usage, pending: true,
+			media: all[i].media, usage: s.usage.Child(), pending: true,
 		}
 		s.pulls.Add(1)
 		p.results[i].Mid = mid

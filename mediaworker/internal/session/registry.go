@@ -159,7 +159,7 @@ func (r *Registry) remove(s *session, reason string) {
 	if r.sessions[s.id] == s {
 		delete(r.sessions, s.id)
 	}
-	r.closing.Go(s.work.Wait) // before empty is closed, after which Close waits
+	r.closing.Go(func() { s.crew.wait(); s.mailbox.wait() }) // before empty is closed, after which Close waits
 	r.checkEmpty()
 	r.mu.Unlock()
 	if r.deps.OnEnd != nil {

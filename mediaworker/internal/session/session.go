@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"runtime/debug"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,7 +77,7 @@ type session struct {
 	rev     atomic.Uint64
 	ctx     context.Context // ends with the session
 	cancel  context.CancelFunc
-	work    sync.WaitGroup // goroutines beside the mailbox
+	crew    crew
 	// listed is what the directory keeps of the publications.
 	listed atomic.Pointer[[]wire.Publication]
 	pulls  atomic.Int64 // subscriptions in force
@@ -146,7 +145,7 @@ type outstanding struct {
 // run posts the work of an attempt and records its outcome. Work that has not
 // begun when ctx ends is left.
 func (s *session) run(ctx context.Context, a *attempt, work func() (wire.Message, error)) {
-	s.mailbox.post(func() {
+	posted := s.mailbox.post(func() {
 		reply, err := s.guard(func() (wire.Message, error) {
 			switch {
 			case s.ended:
@@ -160,6 +159,9 @@ func (s *session) run(ctx context.Context, a *attempt, work func() (wire.Message
 		})
 		s.memory.finish(a, reply, err, time.Now())
 	})
+	if !posted {
+		s.memory.finish(a, nil, fault.SessionGone.New(""), time.Now())
+	}
 }
 
 // settle counts an executed command and adds what every reply says.
@@ -189,9 +191,10 @@ func (s *session) guard(work func() (wire.Message, error)) (reply wire.Message, 
 	return work()
 }
 
-// event posts something that happened outside of the session.
+// event posts something that happened outside of the session. An ended session
+// does not hear it.
 func (s *session) event(what func()) {
-	s.mailbox.post(func() {
+	_ = s.mailbox.post(func() {
 		_, _ = s.guard(func() (wire.Message, error) {
 			if !s.ended {
 				what()

@@ -32,10 +32,10 @@ func (s *session) state() *wire.SessionState {
 			track := wire.TrackState{
 				Direction: wire.DirectionPull, Mid: mid, TrackName: p.key.Track, Session: p.key.Session,
 				Kind: sec.kind, Status: status(p.live() && !p.pending && !isClosed(p.media.Closed())),
+				Usage: p.usage.Total(),
 			}
 			if p.sub != nil {
-				sent := p.sub.State()
-				track.Usage, track.Layers = sent.Usage, sent.Layers
+				track.Layers = p.sub.State().Layers
 			}
 			state.Tracks = append(state.Tracks, track)
 		}
