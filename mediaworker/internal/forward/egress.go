@@ -262,9 +262,11 @@ func (s *Subscription) resend(sequences []uint16) {
 		if !ok {
 			continue
 		}
-		p := t.publication.at(int(origin.Layer)).cached(origin.Stream, origin.Sequence, at)
+		l := t.publication.at(int(origin.Layer))
+		p := l.cached(origin.Stream, origin.Sequence, at)
 		if p == nil {
-			continue // when it comes, it is sent like any other
+			l.chase(at) // when it comes, it is sent like any other
+			continue
 		}
 		if n := s.repeat(p); n > 0 {
 			packets++

@@ -39,7 +39,7 @@ type turn struct {
 // what a lost turn left over.
 func (t *turn) run() {
 	t.taken = make(chan struct{})
-	t.guard = time.AfterFunc(time.Hour, t.watch)
+	t.guard = newGuard(t)
 	defer t.guard.Stop()
 	if !t.send() {
 		return
@@ -67,6 +67,13 @@ func (t *turn) run() {
 			return
 		}
 	}
+}
+
+// newGuard returns a timer that is not running.
+func newGuard(t *turn) *time.Timer {
+	guard := time.AfterFunc(time.Hour, t.watch)
+	guard.Stop()
+	return guard
 }
 
 // send delivers the burst to one outlet after the other, and releases it. It

@@ -34,9 +34,12 @@ func ntpOf(d time.Duration) uint64 {
 
 // senderReport returns the publisher's report of the layer that is being sent,
 // brought forward to the given time and moved to the outgoing timestamps; false
-// if the publisher has not reported yet.
+// if the publisher has not reported yet, or packets are being written: the next
+// report makes up for this one.
 func (s *Subscription) senderReport(at time.Duration) (*rtcp.SenderReport, bool) {
-	s.egress.mu.Lock()
+	if !s.egress.mu.TryLock() {
+		return nil, false
+	}
 	current, sending := s.egress.munger.Current()
 	offset, _ := s.egress.munger.Offset()
 	packets, octets := s.egress.packets, s.egress.octets

@@ -42,7 +42,6 @@ func (l *Leg) handle(p rtcp.Packet, at time.Duration) {
 	case *rtcp.TransportLayerNack:
 		if s := l.subscriptionOf(p.MediaSSRC); s != nil {
 			s.resend(wanted(p.Nacks))
-			l.wake() // for packets that we lack too
 		}
 	case *rtcp.PictureLossIndication:
 		l.keyframeFor(p.MediaSSRC)

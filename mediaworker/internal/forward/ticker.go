@@ -57,10 +57,13 @@ func (t *ticker) wake() {
 	case t.running:
 		t.again = true
 	default:
-		t.timer.Reset(0)
+		t.running = true
+		t.timer.Stop()
+		go t.call()
 	}
 }
 
+// fire is what the timer calls.
 func (t *ticker) fire() {
 	t.mu.Lock()
 	if t.running || t.stopped {
@@ -69,20 +72,31 @@ func (t *ticker) fire() {
 	}
 	t.running = true
 	t.mu.Unlock()
+	t.call()
+}
 
-	wait := t.f()
+// call calls the function until nobody has woken it meanwhile.
+func (t *ticker) call() {
+	for {
+		wait := t.f()
+		if t.done(wait) {
+			return
+		}
+	}
+}
 
+func (t *ticker) done(wait time.Duration) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.running = false
-	switch {
-	case t.stopped:
-	case t.again:
+	if t.again && !t.stopped {
 		t.again = false
-		t.timer.Reset(0)
-	case wait > 0:
+		return false
+	}
+	t.running = false
+	if wait > 0 && !t.stopped {
 		t.timer.Reset(wait)
 	}
+	return true
 }
 
 // stop ends the calls; one that is under way is not waited for.

@@ -172,7 +172,7 @@ func (m *Munger) Skip(p *packet.Packet) bool {
 		s.to = p.Sequence
 		m.push(successor)
 	}
-	m.highest = p.Sequence
+	m.highest, m.next = p.Sequence, out
 	return true
 }
 
