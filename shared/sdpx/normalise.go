@@ -4,11 +4,13 @@ import "strings"
 
 // Limits within one section, and of the cost of reading the codecs of all
 // sections: pion reads a section's attributes once for each of its formats.
+// maxWork leaves room for 64 sections with every codec of a browser, and holds
+// pion to about a quarter of a second.
 const (
 	maxAttributes = 1_000
 	maxFormats    = 128
 	maxCandidates = 64
-	maxWork       = 1_000_000
+	maxWork       = 500_000
 )
 
 // normaliser copies a description line by line, with the repairs of Parse.
