@@ -84,20 +84,6 @@ func (s *stage) forward(burst int) {
 	t.send()
 }
 
-func TestFanOutAllocatesNothing(t *testing.T) {
-	s := newStage(t, 10)
-	for range 1000 {
-		s.forward(4)
-	}
-	before := s.sinks[0].packets
-	if n := testing.AllocsPerRun(500, func() { s.forward(4) }); n != 0 {
-		t.Errorf("%v allocations per burst of 4 to 10 subscribers", n)
-	}
-	if got := s.sinks[9].packets - before; got != 501*4 {
-		t.Errorf("%d packets were sent, want %d", got, 501*4)
-	}
-}
-
 // The cost of one delivered packet, without SRTP and the socket: ns/packet.
 func BenchmarkFanOut(b *testing.B) {
 	for _, subscribers := range []int{1, 10, 50, 100} {

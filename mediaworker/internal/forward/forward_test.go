@@ -317,7 +317,7 @@ func TestKeyframeRequestsAreCoalesced(t *testing.T) {
 			s, _ := subscribe(t, newPeer(t), p, SubscriptionConfig{})
 			subs = append(subs, s)
 		}
-		for range 20 { // two seconds without a keyframe
+		for range 19 { // nearly two seconds without a keyframe
 			cam.frame(false)
 			pass(100 * time.Millisecond)
 		}

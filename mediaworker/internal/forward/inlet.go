@@ -51,22 +51,26 @@ func newInlet(l *Leg, ssrc uint32) *inlet {
 // Write takes one decrypted packet. It never fails: what cannot be used is
 // counted and dropped.
 func (in *inlet) Write(b []byte) (int, error) {
+	in.take(b)
+	return len(b), nil
+}
+
+func (in *inlet) take(b []byte) {
 	p, err := packet.Parse(b, now())
 	if err != nil {
 		in.leg.malformed.Add(1)
-		return len(b), nil
+		return
 	}
 	in.leg.record(p)
 	if r := in.route.Load(); r != nil {
 		r.take(p)
-		return len(b), nil
+		return
 	}
 	repaired := in.leg.repaired(in.ssrc, p)
 	in.hold(p)
 	if repaired != nil {
 		in.open(&route{inbound: repaired, repair: true})
 	}
-	return len(b), nil
 }
 
 // hold keeps p for the route to come, or passes it on if that came meanwhile.
@@ -77,10 +81,7 @@ func (in *inlet) hold(p *packet.Packet) {
 		r.take(p)
 		return
 	}
-	if in.closed || len(in.held) == maxHeld || in.leg.held.Add(1) > maxHeldByLeg {
-		if !in.closed && len(in.held) < maxHeld {
-			in.leg.held.Add(-1)
-		}
+	if in.closed || len(in.held) == maxHeld || !in.leg.holdOne() {
 		p.Release()
 		return
 	}
@@ -89,6 +90,15 @@ func (in *inlet) hold(p *packet.Packet) {
 	case in.ready <- struct{}{}:
 	default:
 	}
+}
+
+// holdOne counts a packet as held, or reports false if the leg holds too many.
+func (l *Leg) holdOne() bool {
+	if l.held.Add(1) > maxHeldByLeg {
+		l.held.Add(-1)
+		return false
+	}
+	return true
 }
 
 // open sets the route; what is held goes first.

@@ -217,7 +217,7 @@ func TestPionDeliversEachMessageOnce(t *testing.T) {
 		return &srtp.Config{
 			Profile: srtp.ProtectionProfileAes128CmHmacSha1_80, BufferFactory: factory,
 			LoggerFactory: &logging.DefaultLoggerFactory{DefaultLogLevel: logging.LogLevelDisabled},
-			Keys: srtp.SessionKeys{LocalMasterKey: key, LocalMasterSalt: salt, RemoteMasterKey: key, RemoteMasterSalt: salt},
+			Keys:          srtp.SessionKeys{LocalMasterKey: key, LocalMasterSalt: salt, RemoteMasterKey: key, RemoteMasterSalt: salt},
 		}
 	}
 	factory := func(kind packetio.BufferPacketType, ssrc uint32) io.ReadWriteCloser {

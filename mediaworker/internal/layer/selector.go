@@ -82,14 +82,14 @@ func Target(w Wish, layers []Layer) int {
 type Verdict uint8
 
 const (
-	// Drop it.
+	// Drop means that the packet is not for this subscriber.
 	Drop Verdict = iota
-	// Wait: drop it; the layer is wanted, but decoding cannot start here. A
-	// keyframe has to be asked for.
+	// Wait means to drop it, and to ask for a keyframe: the layer is wanted, but
+	// decoding cannot start here.
 	Wait
-	// Switch: send it as the first packet of a layer or stream.
+	// Switch means to send it as the first packet of a layer or stream.
 	Switch
-	// Forward it.
+	// Forward means to send it.
 	Forward
 )
 
