@@ -21,7 +21,7 @@ type Config struct {
 	// and port 0 any free one.
 	Listen string `yaml:"listen" help:"HTTP address, host:port; port 0 is any free one."`
 	// Apps are the tenants.
-	Apps []AppConfig `yaml:"apps" secret:"true" help:"Apps and their secrets: [{id, name, secrets: [...]}]."`
+	Apps []AppConfig `yaml:"apps" help:"Apps and their secrets: [{id, name, secrets: [...]}]."`
 	// Region is where this control plane stands; sessions are placed on workers
 	// of the same region first. Empty: regions don't matter.
 	Region string `yaml:"region" help:"Region whose workers are preferred."`
@@ -44,14 +44,14 @@ type AppConfig struct {
 	Name string `yaml:"name" json:"name"`
 	// Secrets holds one or two bearer secrets, each in plain or as "sha256:" and
 	// its hash in hexadecimal.
-	Secrets []string `yaml:"secrets" json:"secrets"`
+	Secrets []string `yaml:"secrets" json:"secrets" secret:"true"`
 }
 
 // NATSConfig is how a control plane reaches NATS.
 type NATSConfig struct {
 	// URL is one server or several, separated by commas; it may hold a user and
 	// a password, or a token.
-	URL string `yaml:"url" secret:"true" help:"NATS servers, separated by commas."`
+	URL string `yaml:"url" help:"NATS servers, separated by commas."`
 	// Credentials is the path of a NATS .creds file; may be empty.
 	Credentials string `yaml:"credentials" help:"Path of a NATS .creds file."`
 	// CA is the path of PEM certificates that the servers' TLS is checked
