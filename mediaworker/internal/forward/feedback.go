@@ -15,6 +15,9 @@ import (
 const (
 	// reportEvery is the interval of sender and receiver reports.
 	reportEvery = time.Second
+	// retryReport is when a sender report is tried again that met a packet being
+	// written.
+	retryReport = 20 * time.Millisecond
 	// transportEvery is the interval of transport-wide feedback, and
 	// transportMost the packets after which it does not wait.
 	transportEvery = 100 * time.Millisecond
@@ -126,7 +129,12 @@ func (l *Leg) run() time.Duration {
 		if !report && s.reported.Load() {
 			continue
 		}
-		if sr, ok := s.senderReport(at); ok {
+		sr, busy := s.senderReport(at)
+		if busy {
+			s.reported.Store(false)
+			sooner(retryReport)
+		}
+		if sr != nil {
 			l.writeRTCP(sr, l.description(sr.SSRC))
 		}
 	}

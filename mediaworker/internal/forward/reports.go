@@ -33,12 +33,12 @@ func ntpOf(d time.Duration) uint64 {
 }
 
 // senderReport returns the publisher's report of the layer that is being sent,
-// brought forward to the given time and moved to the outgoing timestamps; false
-// if the publisher has not reported yet, or packets are being written: the next
-// report makes up for this one.
-func (s *Subscription) senderReport(at time.Duration) (*rtcp.SenderReport, bool) {
+// brought forward to the given time and moved to the outgoing timestamps; nil if
+// the publisher has not reported yet. While packets are being written it reports
+// busy and does not wait, because the writer may be blocked.
+func (s *Subscription) senderReport(at time.Duration) (sr *rtcp.SenderReport, busy bool) {
 	if !s.egress.mu.TryLock() {
-		return nil, false
+		return nil, true
 	}
 	current, sending := s.egress.munger.Current()
 	offset, _ := s.egress.munger.Offset()
@@ -58,7 +58,7 @@ func (s *Subscription) senderReport(at time.Duration) (*rtcp.SenderReport, bool)
 		return nil, false
 	}
 	elapsed := at - r.Arrival
-	sr := &rtcp.SenderReport{
+	sr = &rtcp.SenderReport{
 		SSRC:        s.cfg.SSRC,
 		NTPTime:     r.NTP + ntpOf(elapsed),
 		RTPTime:     r.RTP + munge.Ticks(elapsed, l.wallClock(current.Stream).Rate) + offset,
@@ -70,7 +70,7 @@ func (s *Subscription) senderReport(at time.Duration) (*rtcp.SenderReport, bool)
 	s.reports.next = (s.reports.next + 1) % len(s.reports.sent)
 	s.mu.Unlock()
 	s.reported.Store(true)
-	return sr, true
+	return sr, false
 }
 
 // receive reads the subscriber's report (RFC 3550 section 6.4.1) and returns

@@ -25,6 +25,7 @@ func TestSenderReportsAreRewritten(t *testing.T) {
 		q.header.Timestamp, f.header.Timestamp = 0, 5_000_000
 		s, v := subscribe(t, leg, p, SubscriptionConfig{Wish: &wire.Simulcast{PreferredRID: "q"}})
 		q.frame(true)
+		settle() // else f may be there first and take q's place
 		f.frame(true)
 		pass(10 * time.Second)
 		if got := written[*rtcp.SenderReport](leg); len(got) != 0 {
