@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"switchboard/tests/e2e/apiclient"
+	"switchboard/tests/e2e/cluster"
 	"switchboard/tests/e2e/rtcclient"
 )
 
@@ -82,7 +83,7 @@ func (h harness) eventually(what string, call func() error) {
 
 // A replica dies between two calls of a session; the other carries on.
 func TestReplicaIsKilledBetweenCalls(t *testing.T) {
-	ownOfEach(t, func(t *testing.T, h harness) {
+	ownOfEach(t, cluster.Config{}, func(t *testing.T, h harness) {
 		sources := h.sources()
 		api := h.API()
 		t.Cleanup(api.Close)
@@ -106,7 +107,7 @@ func TestReplicaIsKilledBetweenCalls(t *testing.T) {
 // A worker dies: calls on its sessions say so quickly, all others go on, and
 // its clients start anew elsewhere.
 func TestWorkerIsKilled(t *testing.T) {
-	ownOfEach(t, func(t *testing.T, h harness) {
+	ownOfEach(t, small, func(t *testing.T, h harness) {
 		w := h.watch()
 		doomed := h.source(rtcclient.SourceConfig{Name: "doomed", Kind: rtcclient.Audio})
 		p := h.publishElsewhere(h.owner(w.publisher), doomed)
@@ -149,7 +150,7 @@ func TestRedisIsFlushed(t *testing.T) {
 
 // Redis is away for a while and comes back empty.
 func TestRedisIsRestarted(t *testing.T) {
-	ownOfEach(t, func(t *testing.T, h harness) {
+	ownOfEach(t, cluster.Config{}, func(t *testing.T, h harness) {
 		w := h.watch()
 		h.ok(h.StopRedis())
 		w.works() // known sessions need no directory
@@ -185,7 +186,7 @@ func (w *witness) recovers() {
 
 // The message bus is away for a while: media flows, calls fail and come back.
 func TestNATSIsRestarted(t *testing.T) {
-	ownOfEach(t, func(t *testing.T, h harness) {
+	ownOfEach(t, cluster.Config{}, func(t *testing.T, h harness) {
 		w := h.watch()
 		h.ok(h.StopNATS())
 		ctx, cancel := context.WithTimeout(h.ctx, 10*time.Second)

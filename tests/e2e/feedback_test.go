@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"math"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -74,23 +75,26 @@ func TestLossOnTheWayUpIsRepaired(t *testing.T) {
 	})
 }
 
-// every loses each n-th RTP packet.
+// losses loses each n-th RTP packet, up to most of them.
 type losses struct {
-	n           uint64
+	n, most     uint64
 	seen, count atomic.Uint64
 }
 
-func every(n uint64) *losses { return &losses{n: n} }
+func every(n uint64) *losses { return &losses{n: n, most: math.MaxUint64} }
+
+// once loses the third RTP packet.
+func once() *losses { return &losses{n: 3, most: 1} }
 
 func (l *losses) drop(datagram []byte) bool {
-	if !rtcclient.IsRTP(datagram) || l.seen.Add(1)%l.n != 0 {
+	if !rtcclient.IsRTP(datagram) || l.count.Load() == l.most || l.seen.Add(1)%l.n != 0 {
 		return false
 	}
 	l.count.Add(1)
 	return true
 }
 
-// A request for one packet brings that packet once more, in the same stream.
+// A NACK for one lost packet brings that packet, in the same stream.
 func TestRetransmissionOnRequest(t *testing.T) {
 	h := use(t, here(t))
 	video := h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video})
@@ -99,14 +103,24 @@ func TestRetransmissionOnRequest(t *testing.T) {
 	inbounds, err := s.Pull(h.ctx, p.Published(video)...)
 	h.ok(err)
 	in := inbounds[0]
-	number := video.Next() + 1
 	h.flows(video, in, 20)
-	sequence, _ := in.SequenceOf(video, number)
-	h.ok(in.RequestPackets(sequence))
-	h.ok(in.WaitDuplicates(h.ctx, 1))
-	h.arrives(video, in, 10)
-	if c := in.Counts(); c.Duplicates != 1 || c.Corrupt != 0 || c.Renumbered != 0 {
-		t.Errorf("after one request: %+v", c)
+
+	from, lost := video.Next(), once()
+	s.Drop(lost.drop)
+	h.ok(in.WaitAll(h.ctx, video, from+20, from+30))
+	missing := in.Missing(video, from, from+30)
+	if len(missing) != 1 {
+		t.Fatalf("one packet was dropped and %v are missing", missing)
+	}
+	before, ok := in.SequenceOf(video, missing[0]-1)
+	if !ok {
+		t.Fatalf("packet %d has not come", missing[0]-1)
+	}
+	h.ok(in.RequestPackets(before + 1))
+	h.ok(in.WaitAll(h.ctx, video, missing[0], missing[0]+1))
+	h.flows(video, in, 10)
+	if c := in.Counts(); c.Late != 1 {
+		t.Errorf("one packet was repaired: %+v", c)
 	}
 }
 

@@ -121,15 +121,17 @@ func own(t *testing.T, config cluster.Config) harness {
 
 // ownOfEach runs a test on a cluster of each shape that it may break. Both have
 // a real redis-server, which can be restarted.
-func ownOfEach(t *testing.T, test func(t *testing.T, h harness)) {
+func ownOfEach(t *testing.T, config cluster.Config, test func(t *testing.T, h harness)) {
 	t.Helper()
-	t.Run("one process", func(t *testing.T) { test(t, own(t, cluster.Config{RealRedis: true})) })
+	config.RealRedis = true
+	t.Run("one process", func(t *testing.T) { test(t, own(t, config)) })
 	t.Run("processes", func(t *testing.T) {
 		binaries, err := shared.binaries()
 		if err != nil {
 			t.Fatal(err)
 		}
-		test(t, own(t, cluster.Config{Processes: binaries}))
+		config.Processes = binaries
+		test(t, own(t, config))
 	})
 }
 

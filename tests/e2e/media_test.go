@@ -65,25 +65,31 @@ func TestBothDTLSRoles(t *testing.T) {
 	}
 }
 
-// The publisher's sequence numbers pass 65,535 while one subscriber listens and
-// before another joins.
+// The publisher's sequence numbers begin just below 65,536 and pass it while one
+// subscriber listens and before another joins.
 func TestSequenceNumbersWrap(t *testing.T) {
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := []*rtcclient.Source{
-			h.source(rtcclient.SourceConfig{Name: "mic", Kind: rtcclient.Audio, StartSequence: 65530, HoldAfter: 4}),
-			h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video, StartSequence: 65530, HoldAfter: 4, PacketsPerFrame: 2}),
+			h.source(rtcclient.SourceConfig{Name: "mic", Kind: rtcclient.Audio, StartSequence: 65500, HoldAfter: 4}),
+			h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video, StartSequence: 65500, HoldAfter: 4, PacketsPerFrame: 2}),
 		}
 		p := h.publish(sources...)
 		for _, s := range sources {
 			h.ok(s.WaitSent(h.ctx, 3))
 		}
-		_, early := h.subscribe(p, sources...)
-		for _, s := range sources {
-			s.Resume()
+		s, early := h.subscribe(p, sources...)
+		h.ok(s.WaitConnected(h.ctx))
+		for _, source := range sources {
+			source.Resume()
 		}
-		for i, s := range sources {
-			// 4 to 40 are on both sides of the wrap, which is at 6.
-			h.ok(early[i].WaitAll(h.ctx, s, 4, 40))
+		for i, source := range sources {
+			const wrap = 36 // packets from 65,500 to 65,535
+			h.ok(early[i].WaitSource(h.ctx, source, 1))
+			first, _ := early[i].First(source)
+			if first >= wrap {
+				t.Fatalf("%s: the first packet is number %d, after the wrap at %d", source.Name(), first, wrap)
+			}
+			h.ok(early[i].WaitAll(h.ctx, source, first, 2*wrap))
 		}
 		_, late := h.subscribe(p, sources...)
 		h.allFlow(sources, early, 40)

@@ -142,7 +142,7 @@ func (f firstCalls) run() error {
 // Until workers forward to each other, a pull that would cross them says so,
 // for its item alone.
 func TestPullAcrossWorkers(t *testing.T) {
-	onBoth(t, func(t *testing.T, h harness) {
+	ownOfEach(t, small, func(t *testing.T, h harness) {
 		near := h.source(rtcclient.SourceConfig{Name: "near", Kind: rtcclient.Audio})
 		p := h.publish(near)
 		far := h.source(rtcclient.SourceConfig{Name: "far", Kind: rtcclient.Audio})
@@ -160,20 +160,31 @@ func TestPullAcrossWorkers(t *testing.T) {
 	})
 }
 
-// publishElsewhere publishes on another worker than the given one.
+// small is a cluster whose workers are soon full, because an App stays on one
+// worker while there is room.
+var small = cluster.Config{MaxSessions: 6}
+
+// publishElsewhere publishes on another worker than the given one, which it
+// fills up to one place for that.
 func (h harness) publishElsewhere(not string, s *rtcclient.Source) *rtcclient.Client {
 	h.t.Helper()
-	for range 64 {
+	var fillers []*rtcclient.Client
+	for range 2 * small.MaxSessions {
 		p := h.join(rtcclient.Options{})
-		dummy := h.source(rtcclient.SourceConfig{Name: "first", Kind: rtcclient.Audio})
-		h.ok(p.Push(h.ctx, dummy))
+		first := h.source(rtcclient.SourceConfig{Name: "first", Kind: rtcclient.Audio})
+		h.ok(p.Push(h.ctx, first))
 		if h.owner(p) != not {
 			h.ok(p.Push(h.ctx, s))
 			h.ok(p.WaitConnected(h.ctx))
+			last := fillers[len(fillers)-1]
+			w, err := h.Owner(h.ctx, last.Session())
+			h.ok(err)
+			h.ok(h.End(h.ctx, w, last.Session()))
 			return p
 		}
+		fillers = append(fillers, p)
 	}
-	h.t.Fatalf("64 pushes in a row were placed on %s", not)
+	h.t.Fatalf("%d pushes in a row were placed on %s", 2*small.MaxSessions, not)
 	return nil
 }
 

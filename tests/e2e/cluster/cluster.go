@@ -21,6 +21,9 @@ const (
 	Secret           = "e2e-secret-0123456789abcdef"
 )
 
+// logTail is how much of each log a failed test shows, bytes.
+const logTail = 2000
+
 // Config says what a cluster is made of.
 type Config struct {
 	// ControlPlanes and Workers count the tiers' instances; default 2 and 3.
@@ -31,6 +34,8 @@ type Config struct {
 	// RealRedis uses a redis-server also where the tiers are in this process.
 	// The stand-in cannot be restarted.
 	RealRedis bool
+	// MaxSessions is each worker's capacity; 0 sets no limit.
+	MaxSessions int
 }
 
 // Cluster is a running system. Its methods are for one goroutine, except those
@@ -217,7 +222,7 @@ func (c *Cluster) Logs() string {
 	names, _ := filepath.Glob(filepath.Join(c.dir, "*.log"))
 	for _, name := range names {
 		if content, err := os.ReadFile(name); err == nil && len(content) > 0 {
-			fmt.Fprintf(&all, "--- %s\n%s\n", filepath.Base(name), tail(content, 6000))
+			fmt.Fprintf(&all, "--- %s\n%s\n", filepath.Base(name), tail(content, logTail))
 		}
 	}
 	return all.String()

@@ -54,6 +54,7 @@ func (c *Cluster) startWorker(ctx context.Context, i int) (worker, error) {
 	config := mediaworker.Default()
 	config.Label = label
 	config.UDP, config.Advertise = []string{"127.0.0.1:0"}, []string{"127.0.0.1"}
+	config.MaxSessions = c.config.MaxSessions
 	config.NATS.URL = "nats://" + c.nats.address()
 	log, err := c.logger(label)
 	if err != nil {
@@ -181,9 +182,10 @@ func (c *Cluster) spawnWorker(ctx context.Context, label string) (worker, error)
 	p, err := c.spawnTier(label, c.config.Processes.mediaWorker, fmt.Sprintf(`label: %q
 udp: ["127.0.0.1:0"]
 advertise: ["127.0.0.1"]
+maxSessions: %d
 nats: {url: "nats://%s"}
 log: {format: json}
-`, label, c.nats.address()))
+`, label, c.config.MaxSessions, c.nats.address()))
 	if err != nil {
 		return nil, err
 	}
@@ -224,5 +226,5 @@ func (c *Cluster) logger(name string) (*zap.Logger, error) {
 	}
 	c.files = append(c.files, file)
 	encoder := zapcore.NewConsoleEncoder(zap.NewDevelopmentEncoderConfig())
-	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(file), zap.DebugLevel)), nil
+	return zap.New(zapcore.NewCore(encoder, zapcore.AddSync(file), zap.InfoLevel)), nil
 }

@@ -271,7 +271,12 @@ func (c *Client) onTrack(track *webrtc.TrackRemote, receiver *webrtc.RTPReceiver
 
 // start sends a source's packets and hears its feedback until the client closes.
 func (c *Client) start(s *Source, sender *webrtc.RTPSender) {
-	c.work.Go(func() { s.run(c.ctx) })
+	c.work.Go(func() {
+		// pion drops what is sent before.
+		if c.WaitConnected(c.ctx) == nil {
+			s.run(c.ctx)
+		}
+	})
 	c.work.Go(func() {
 		for {
 			packets, _, err := sender.ReadRTCP()

@@ -170,11 +170,6 @@ func (in *Inbound) WaitKeyframes(ctx context.Context, n uint64) error {
 	return in.wait(ctx, fmt.Sprintf("%d keyframes", n), func() bool { return in.counts.Keyframes >= n })
 }
 
-// WaitDuplicates waits until n packets have come once more.
-func (in *Inbound) WaitDuplicates(ctx context.Context, n uint64) error {
-	return in.wait(ctx, fmt.Sprintf("%d duplicates", n), func() bool { return in.counts.Duplicates >= n })
-}
-
 // WaitReports waits until n sender reports have come in.
 func (in *Inbound) WaitReports(ctx context.Context, n int) error {
 	return in.wait(ctx, fmt.Sprintf("%d sender reports", n), func() bool { return in.report.Count >= n })

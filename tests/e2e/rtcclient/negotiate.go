@@ -269,11 +269,12 @@ func (c *Client) offer() (*apiclient.Description, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create offer: %w", err)
 	}
-	if first && c.options.OfferSetup != "" {
-		offer.SDP = strings.ReplaceAll(offer.SDP, "a=setup:actpass", "a=setup:"+c.options.OfferSetup)
-	}
 	if err := c.pc.SetLocalDescription(offer); err != nil {
 		return nil, fmt.Errorf("set local offer: %w", err)
+	}
+	// pion wants its own text back, so only the server sees the role.
+	if first && c.options.OfferSetup != "" {
+		offer.SDP = strings.ReplaceAll(offer.SDP, "a=setup:actpass", "a=setup:"+c.options.OfferSetup)
 	}
 	return &apiclient.Description{Type: "offer", SDP: offer.SDP}, nil
 }
