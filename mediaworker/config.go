@@ -46,7 +46,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Label:         defaultLabel(),
-		UDP:           []string{":40000"},
+		UDP:           []string{":10000"}, // below the range of ports that systems hand out
 		Advertise:     []string{"auto"},
 		ICETCP:        true,
 		ReceiveBuffer: 8 << 20,
