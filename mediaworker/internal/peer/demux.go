@@ -96,12 +96,16 @@ func (d *demux) learnExtensions(s *sdpx.Section) {
 func (d *demux) publish(mid string, p *forward.Publication) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	repeated := d.publications[mid] == p
 	d.publications[mid] = p
 	for _, in := range d.streams {
-		if in.mid == mid {
-			in.unbind()
-			d.bind(in)
+		// A push repeated by a client that missed the answer must not disturb
+		// the stream: binding it anew would lose packets and count as a switch.
+		if in.mid != mid || repeated && in.state.Load() == streamBound {
+			continue
 		}
+		in.unbind()
+		d.bind(in)
 	}
 }
 
