@@ -90,7 +90,7 @@ step_unit() { go test -race $(go list ./... | grep -v -e /tests/contract -e /tes
 
 step_contract() { go test -count=1 ./tests/contract/...; }
 
-step_e2e() { go test -count=1 ./tests/e2e/...; }
+step_e2e() { go test -count=1 -timeout 20m ./tests/e2e/...; }
 
 step_compat() { (cd tests/compat && npm test); }
 
