@@ -153,9 +153,9 @@ func (d *demux) identify(in *ingress, raw []byte) (repairs bool) {
 	if d.repaired != 0 && len(h.GetExtension(d.repaired)) > 0 {
 		return true
 	}
-	section := d.sections[string(h.GetExtension(d.mid))]
-	if section == nil {
-		section = d.byPayloadType(h.PayloadType)
+	section := d.byPayloadType(h.PayloadType)
+	if mid := h.GetExtension(d.mid); d.mid != 0 && len(mid) > 0 {
+		section = d.sections[string(mid)]
 	}
 	if section == nil {
 		return false

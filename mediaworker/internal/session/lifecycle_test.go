@@ -300,10 +300,13 @@ func TestBudget(t *testing.T) {
 		ref := th.create()
 		ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 		defer cancel()
-		_, err := th.registry.Do(ctx, Command{ID: "slow", Op: wire.OpTracksNew, Message: &wire.TracksNew{SessionRef: ref, Pull: []wire.Pull{
+		message, err := th.registry.Do(ctx, Command{ID: "slow", Op: wire.OpTracksNew, Message: &wire.TracksNew{SessionRef: ref, Pull: []wire.Pull{
 			{TrackKey: ids.TrackKey{Session: ref.Session, Track: "later"}, Origin: &wire.Origin{Worker: worker}}}}})
-		if err != nil { // the wait itself ends with the budget, and the item fails
-			wantFault(t, err, fault.Timeout)
+		if err != nil {
+			t.Fatal("a pull that waited outran its budget:", err)
+		}
+		if f := message.(*wire.Reply).Tracks[0].Fault; f == nil || f.Code != fault.TrackNotFound.Code {
+			t.Errorf("reply is %+v", message)
 		}
 	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"strings"
 	"sync"
+	"time"
 
 	"switchboard/mediaworker/internal/forward"
 	"switchboard/mediaworker/internal/peer"
@@ -22,7 +23,11 @@ type found struct {
 // await finds the publications of a pull, all at the same time. It runs beside
 // the mailbox, so that other commands are not held up.
 func (s *session) await(ctx context.Context, pulls []wire.Pull) []found {
-	ctx, cancel := context.WithTimeout(ctx, pullWait)
+	patience := pullWait
+	if deadline, ok := ctx.Deadline(); ok {
+		patience = min(patience, time.Until(deadline)-replyMargin)
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	results := make([]found, len(pulls))
 	var waits sync.WaitGroup

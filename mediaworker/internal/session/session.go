@@ -32,6 +32,8 @@ const (
 	// pullWait is how long a pull waits for its publisher; clients give up
 	// after 5 s.
 	pullWait = 4 * time.Second
+	// replyMargin of a call's budget is left for the reply.
+	replyMargin = 100 * time.Millisecond
 	// closedFor is how long a closed track is still listed.
 	closedFor = 30 * time.Second
 )
