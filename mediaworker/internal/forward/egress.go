@@ -101,7 +101,12 @@ func (s *Subscription) send(t *tap, burst []*packet.Packet) {
 }
 
 func (s *Subscription) unlock() {
+	switched := s.switched
+	s.switched = false
 	s.egress.mu.Unlock()
+	if switched {
+		s.leg.wake()
+	}
 	if s.closed.Load() {
 		s.finish()
 	}
@@ -141,7 +146,7 @@ func (s *Subscription) begin(p *Publication, first *packet.Packet) {
 	s.counting = s.layerUsage(l.rid)
 	s.current.Store(int32(l.index))
 	s.reported.Store(false)
-	s.leg.wake()
+	s.switched = true
 }
 
 // forward writes one packet under its new numbers and returns its size, 0 if it

@@ -139,10 +139,10 @@ func (l *Leg) run() time.Duration {
 		}
 	}
 	if len(streams)+len(subscriptions) > 0 {
-		sooner(reportEvery)
+		sooner(l.schedule.reports + reportEvery - at)
 	}
 	if len(streams) > 0 && l.arrivals.id.Load() != 0 {
-		sooner(transportEvery)
+		sooner(l.schedule.transport + transportEvery - at)
 	}
 	return wait
 }

@@ -106,7 +106,9 @@ func TestPanickingWriterHurtsNobodyElse(t *testing.T) {
 
 // Everything at once, for the race detector: packets, joins, leaves, wishes,
 // swaps of the source, and the end of it all during traffic.
-func TestChurn(t *testing.T) {
+func TestChurn(t *testing.T) { bubble(t, churn) }
+
+func churn(t *testing.T) {
 	p, other := newPublication(t, wire.Video), newPublication(t, wire.Video)
 	publishers := []*peer{newPeer(t), newPeer(t)}
 	var wg sync.WaitGroup

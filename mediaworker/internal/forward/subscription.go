@@ -58,6 +58,7 @@ type Subscription struct {
 	extensions extensions
 	header     rtp.Header
 	counting   *Usage // of the layer being sent
+	switched   bool   // a layer or source began: its timestamps are to be reported
 
 	mu      sync.Mutex // guards what follows, and writing source
 	layers  []sentLayer
