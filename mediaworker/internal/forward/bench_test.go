@@ -117,3 +117,21 @@ func BenchmarkResend(b *testing.B) {
 		t.subscription.resend(wanted)
 	}
 }
+
+// Memory of one subscription beside its PeerConnection: B/op, with its outgoing
+// SSRC's numbers and its place in the publication.
+func BenchmarkSubscribe(b *testing.B) {
+	p := newPublication(b, wire.Video)
+	leg := newPeer(b)
+	ids := HeaderExtensions{URIMid: 1, "urn:3gpp:video-orientation": 2, URITransportWide: 3}
+	b.ReportAllocs()
+	ssrc := uint32(0)
+	for b.Loop() {
+		ssrc++
+		s, err := leg.Subscribe(p, SubscriptionConfig{Writer: &sinkhole{}, SSRC: ssrc, PayloadType: 120, Mid: "s1", Extensions: ids})
+		if err != nil {
+			b.Fatal(err)
+		}
+		s.Close()
+	}
+}
