@@ -6,17 +6,20 @@ import (
 	"testing"
 	"time"
 
+	"switchboard/shared/wire"
 	"switchboard/tests/e2e/rtcclient"
 )
 
 // A viewer who joins in the middle needs a keyframe, which only the publisher
 // can make.
 func TestSubscribingAsksForAKeyframe(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		video := h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video})
 		p := h.publish(video)
 		h.ok(video.WaitSent(h.ctx, 90)) // the first keyframe is long past
 		_, inbounds := h.subscribe(p, video)
+		h.ok(video.WaitKeyframeRequests(h.ctx, 1))
 		h.ok(inbounds[0].WaitKeyframes(h.ctx, 1))
 		h.flows(video, inbounds[0], 30)
 	})
@@ -24,6 +27,7 @@ func TestSubscribingAsksForAKeyframe(t *testing.T) {
 
 // Every viewer may ask, as often as he likes: the publisher hears few of it.
 func TestKeyframeRequestsAreCoalesced(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	video := h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video})
 	p := h.publish(video)
@@ -43,6 +47,7 @@ func TestKeyframeRequestsAreCoalesced(t *testing.T) {
 
 // Packets that are lost between server and subscriber come again.
 func TestLossOnTheWayDownIsRepaired(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		video := h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video})
 		p := h.publish(video)
@@ -60,6 +65,7 @@ func TestLossOnTheWayDownIsRepaired(t *testing.T) {
 
 // Packets that are lost between publisher and server come again.
 func TestLossOnTheWayUpIsRepaired(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		video := h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video})
 		p := h.publish(video)
@@ -96,6 +102,7 @@ func (l *losses) drop(datagram []byte) bool {
 
 // A NACK for one lost packet brings that packet, in the same stream.
 func TestRetransmissionOnRequest(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	video := h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video})
 	p := h.publish(video)
@@ -127,6 +134,7 @@ func TestRetransmissionOnRequest(t *testing.T) {
 // A sender report tells the subscriber when a sample was taken, in the
 // timestamps of the stream that he gets.
 func TestSenderReportsMapTimestamps(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := h.sources()
 		p := h.publish(sources...)
@@ -149,8 +157,41 @@ func TestSenderReportsMapTimestamps(t *testing.T) {
 
 // A publisher that adapts its rate needs the server's feedback.
 func TestTransportFeedbackReachesThePublisher(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	video := h.source(rtcclient.SourceConfig{Name: "camera", Kind: rtcclient.Video})
 	h.publish(video)
 	h.ok(video.WaitFeedback(h.ctx, 5))
+}
+
+// What a session sent and got is counted, track by track, from the first packet.
+func TestUsageIsCounted(t *testing.T) {
+	t.Parallel()
+	h := use(t, here(t))
+	const count = 40
+	mic := h.source(rtcclient.SourceConfig{Name: "mic", Kind: rtcclient.Audio, HoldAfter: count})
+	p := h.publish(mic)
+	s, inbounds := h.subscribe(p, mic)
+	h.ok(s.WaitConnected(h.ctx))
+	h.ok(inbounds[0].WaitSource(h.ctx, mic, 1))
+	h.ok(mic.WaitSent(h.ctx, count-1))
+	first, _ := inbounds[0].First(mic)
+	h.ok(inbounds[0].WaitAll(h.ctx, mic, first, count))
+	for _, side := range []struct {
+		client *rtcclient.Client
+		get    func(wire.Usage) uint64
+		want   uint64
+	}{
+		{p, func(u wire.Usage) uint64 { return u.IngressPackets }, count},
+		{s, func(u wire.Usage) uint64 { return u.EgressPackets }, inbounds[0].Counts().Packets},
+	} {
+		held, err := h.Holders(h.ctx, side.client.Session())
+		h.ok(err)
+		if len(held) != 1 || len(held[0].Tracks) != 1 {
+			t.Fatalf("want one session with one track: %+v", held)
+		}
+		if track, session := side.get(held[0].Tracks[0].Usage), side.get(held[0].Usage); track != side.want || session != side.want {
+			t.Errorf("track counts %d and session %d packets, want %d", track, session, side.want)
+		}
+	}
 }

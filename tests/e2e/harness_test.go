@@ -95,8 +95,14 @@ func apart(t *testing.T) *cluster.Cluster {
 // onBoth runs a test on both shared clusters.
 func onBoth(t *testing.T, test func(t *testing.T, h harness)) {
 	t.Helper()
-	t.Run("one process", func(t *testing.T) { test(t, use(t, here(t))) })
-	t.Run("processes", func(t *testing.T) { test(t, use(t, apart(t))) })
+	t.Run("one process", func(t *testing.T) {
+		t.Parallel()
+		test(t, use(t, here(t)))
+	})
+	t.Run("processes", func(t *testing.T) {
+		t.Parallel()
+		test(t, use(t, apart(t)))
+	})
 }
 
 // own starts a cluster that the test may break.
@@ -124,12 +130,17 @@ func own(t *testing.T, config cluster.Config) harness {
 func ownOfEach(t *testing.T, config cluster.Config, test func(t *testing.T, h harness)) {
 	t.Helper()
 	config.RealRedis = true
-	t.Run("one process", func(t *testing.T) { test(t, own(t, config)) })
+	t.Run("one process", func(t *testing.T) {
+		t.Parallel()
+		test(t, own(t, config))
+	})
 	t.Run("processes", func(t *testing.T) {
+		t.Parallel()
 		binaries, err := shared.binaries()
 		if err != nil {
 			t.Fatal(err)
 		}
+		config := config
 		config.Processes = binaries
 		test(t, own(t, config))
 	})

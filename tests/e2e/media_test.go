@@ -11,6 +11,7 @@ import (
 )
 
 func TestPushAndPullAudioAndVideo(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := h.sources()
 		p := h.publish(sources...)
@@ -24,6 +25,7 @@ func TestPushAndPullAudioAndVideo(t *testing.T) {
 
 // Either side may begin the DTLS handshake, on both ways of negotiating.
 func TestBothDTLSRoles(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]struct {
 		publisher, subscriber rtcclient.Options
 		publisherActive       bool
@@ -40,6 +42,7 @@ func TestBothDTLSRoles(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onBoth(t, func(t *testing.T, h harness) {
 				sources := h.sources()
 				p := h.join(o.publisher)
@@ -68,6 +71,7 @@ func TestBothDTLSRoles(t *testing.T) {
 // The publisher's sequence numbers begin just below 65,536 and pass it while one
 // subscriber listens and before another joins.
 func TestSequenceNumbersWrap(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := []*rtcclient.Source{
 			h.source(rtcclient.SourceConfig{Name: "mic", Kind: rtcclient.Audio, StartSequence: 65500, HoldAfter: 4}),
@@ -99,6 +103,7 @@ func TestSequenceNumbersWrap(t *testing.T) {
 
 // Each of fifty subscribers gets each packet, once.
 func TestFiftySubscribers(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		const audience, parallel, count = 50, 6, 100
 		sources := []*rtcclient.Source{
@@ -147,6 +152,7 @@ func TestFiftySubscribers(t *testing.T) {
 
 // A payload type is what that client negotiated, whatever the publisher's is.
 func TestPayloadTypesAreThoseOfEachClient(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	sources := h.sources()
 	p := h.join(rtcclient.Options{PayloadTypes: rtcclient.PayloadTypes{Opus: 109, VP8: 120, RTX: 121}})
@@ -163,6 +169,7 @@ func TestPayloadTypesAreThoseOfEachClient(t *testing.T) {
 }
 
 func TestMediaOverTCP(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := h.sources()
 		p := h.join(rtcclient.Options{TCP: true})

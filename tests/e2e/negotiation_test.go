@@ -11,6 +11,7 @@ import (
 
 // The pull comes while the publisher's transport is not up, and waits for it.
 func TestPullBeforeThePublisherIsConnected(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := h.sources()
 		p := h.join(rtcclient.Options{})
@@ -40,6 +41,7 @@ func TestPullBeforeThePublisherIsConnected(t *testing.T) {
 
 // A publication that exists and never sends fails by itself, not the call.
 func TestPullOfASilentPublication(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	silent := h.source(rtcclient.SourceConfig{Name: "silent", Kind: rtcclient.Audio})
 	silent.Pause()
@@ -63,6 +65,7 @@ func TestPullOfASilentPublication(t *testing.T) {
 
 // A failed pull answers 200 with the item's error and leaves nothing behind.
 func TestPullOfAnUnknownSession(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		s := h.join(rtcclient.Options{})
 		for name, ref := range map[string]rtcclient.Ref{
@@ -99,6 +102,7 @@ func TestPullOfAnUnknownSession(t *testing.T) {
 
 // One missing track does not spoil the others of its call.
 func TestPullWithOneItemMissing(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	sources := h.sources()
 	p := h.publish(sources...)
@@ -113,6 +117,7 @@ func TestPullWithOneItemMissing(t *testing.T) {
 }
 
 func TestPullWithTheClientsOffer(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := h.sources()
 		p := h.publish(sources...)
@@ -124,6 +129,7 @@ func TestPullWithTheClientsOffer(t *testing.T) {
 }
 
 func TestAutoDiscover(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := h.sources()
 		p := h.join(rtcclient.Options{})
@@ -141,6 +147,7 @@ func TestAutoDiscover(t *testing.T) {
 }
 
 func TestPushWhereTheServerOffers(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := h.sources()
 		p := h.join(rtcclient.Options{})
@@ -156,6 +163,7 @@ func TestPushWhereTheServerOffers(t *testing.T) {
 // A bidirectional section takes what a later pull names, without SDP, and can be
 // given another source.
 func TestPullIntoABidirectionalSection(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		first := h.source(rtcclient.SourceConfig{Name: "first", Kind: rtcclient.Audio})
 		second := h.source(rtcclient.SourceConfig{Name: "second", Kind: rtcclient.Audio})
@@ -180,6 +188,7 @@ func TestPullIntoABidirectionalSection(t *testing.T) {
 
 // One session pushes and pulls in turn on one connection.
 func TestOneSessionPushesAndPulls(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		theirs, ours := h.sources(), h.sources()
 		p := h.publish(theirs...)
@@ -197,8 +206,10 @@ func TestOneSessionPushesAndPulls(t *testing.T) {
 }
 
 func TestCloseOfAPull(t *testing.T) {
+	t.Parallel()
 	for name, negotiated := range map[string]bool{"forced": false, "with an offer": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onBoth(t, func(t *testing.T, h harness) {
 				sources := h.sources()
 				p := h.publish(sources...)
@@ -216,6 +227,7 @@ func TestCloseOfAPull(t *testing.T) {
 }
 
 func TestCloseOfAPushAndRepublish(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		sources := h.sources()
 		p := h.publish(sources...)
@@ -247,6 +259,7 @@ func TestCloseOfAPushAndRepublish(t *testing.T) {
 
 // A client that did not hear the answer to its push sends it once more.
 func TestPushIsIdempotent(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	sources := h.sources()
 	p := h.publish(sources...)
@@ -257,6 +270,7 @@ func TestPushIsIdempotent(t *testing.T) {
 }
 
 func TestTheSameNameInTwoSessions(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	one := h.source(rtcclient.SourceConfig{Name: "mic", Kind: rtcclient.Audio})
 	two := h.source(rtcclient.SourceConfig{Name: "mic", Kind: rtcclient.Audio})
@@ -286,6 +300,7 @@ func closeTracks(h harness, c *rtcclient.Client, negotiated bool, mid string) er
 // While the client owes an answer, an offer of its own is refused, and the
 // exchange under way is not disturbed.
 func TestOfferWhileAnAnswerIsOwed(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	sources := h.sources()
 	p := h.publish(sources...)

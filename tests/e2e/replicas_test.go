@@ -33,6 +33,7 @@ func offerText(t testing.TB) string {
 
 // Any replica serves any call of a session.
 func TestReplicasTakeTurnsOnOneSession(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, h harness) {
 		api := h.API()
 		t.Cleanup(api.Close)
@@ -69,6 +70,7 @@ func TestReplicasTakeTurnsOnOneSession(t *testing.T) {
 // The first two calls of a session arrive at two replicas at once, a thousand
 // times: one worker owns it, and no other keeps a trace of it.
 func TestFirstCallsInParallelHaveOneOwner(t *testing.T) {
+	t.Parallel()
 	const rounds, parallel = 1000, 8
 	h := own(t, cluster.Config{})
 	mic := h.source(rtcclient.SourceConfig{Name: "mic", Kind: rtcclient.Audio})
@@ -142,6 +144,7 @@ func (f firstCalls) run() error {
 // Until workers forward to each other, a pull that would cross them says so,
 // for its item alone.
 func TestPullAcrossWorkers(t *testing.T) {
+	t.Parallel()
 	ownOfEach(t, small, func(t *testing.T, h harness) {
 		near := h.source(rtcclient.SourceConfig{Name: "near", Kind: rtcclient.Audio})
 		p := h.publish(near)
@@ -191,6 +194,7 @@ func (h harness) publishElsewhere(not string, s *rtcclient.Source) *rtcclient.Cl
 // A session's first pull is placed on its publisher's worker, so that all the
 // audience of a publication meets there.
 func TestFirstPullIsPlacedWithThePublisher(t *testing.T) {
+	t.Parallel()
 	h := use(t, here(t))
 	mic := h.source(rtcclient.SourceConfig{Name: "mic", Kind: rtcclient.Audio})
 	p := h.publish(mic)
