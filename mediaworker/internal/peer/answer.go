@@ -57,8 +57,7 @@ func (p *Peer) leave(l *line) {
 
 // exchange lets pion apply the offer and make and apply the answer.
 func (p *Peer) exchange(offer *sdpx.Description, wants map[string]Want) (string, error) {
-	text, completed := p.toPion(offer)
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: text}); err != nil {
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: p.toPion(offer)}); err != nil {
 		return "", fmt.Errorf("set remote description: %w", err)
 	}
 	for _, l := range p.order {
@@ -67,12 +66,6 @@ func (p *Peer) exchange(offer *sdpx.Description, wants map[string]Want) (string,
 			out = nil
 		}
 		if err := p.align(l, out); err != nil {
-			return "", err
-		}
-		if !completed[l.remote] && l.sender == nil {
-			continue
-		}
-		if err := p.prefer(l, offeredIn(l.remote)); err != nil && l.sender != nil {
 			return "", err
 		}
 	}
@@ -86,15 +79,6 @@ func (p *Peer) exchange(offer *sdpx.Description, wants map[string]Want) (string,
 	return answer.SDP, nil
 }
 
-// offeredIn picks the formats that the client listed in the section.
-func offeredIn(section *sdpx.Section) func(webrtc.RTPCodecParameters) bool {
-	offered := make(map[uint8]bool, len(section.Codecs))
-	for _, c := range section.Codecs {
-		offered[c.PayloadType] = true
-	}
-	return func(f webrtc.RTPCodecParameters) bool { return offered[uint8(f.PayloadType)] }
-}
-
 // wireAnswer turns pion's answer into what the client gets.
 func (p *Peer) wireAnswer(local string, offer *sdpx.Description, wants map[string]Want) (string, error) {
 	edits := make([]edit, len(p.order))
@@ -103,8 +87,14 @@ func (p *Peer) wireAnswer(local string, offer *sdpx.Description, wants map[strin
 		if !named {
 			want.Receive = true
 		}
+		edits[i].mid = l.mid
+		if l.kind != sdpx.Application {
+			l.content = answerContent(l.remote)
+			l.ended = l.ended || len(l.content.formats) == 0
+			edits[i].content = &l.content
+		}
 		l.shown = restrict(l.direction(want), l.remote.Direction)
-		edits[i] = edit{mid: l.mid, direction: l.shown}
+		edits[i].direction = l.shown
 	}
 	return sdpx.WireAnswer(rewrite(local, edits), sdpx.WireFacts{
 		Setup: p.setup, ICELite: !p.options.ThirdParty, Candidates: p.factory.config.Candidates,
@@ -130,6 +120,7 @@ func (p *Peer) accepted(description *sdpx.Description) {
 			l.remote = s
 		}
 	}
+	p.numbers.learn(description)
 	p.demux.describe(description)
 	p.leg.SetTransportCC(transportCC(description))
 }

@@ -12,14 +12,6 @@ import (
 	"switchboard/shared/wire"
 )
 
-var (
-	audioFeedback = []webrtc.RTCPFeedback{{Type: "transport-cc"}}
-	videoFeedback = []webrtc.RTCPFeedback{
-		{Type: "goog-remb"}, {Type: "transport-cc"}, {Type: "ccm", Parameter: "fir"},
-		{Type: "nack"}, {Type: "nack", Parameter: "pli"},
-	}
-)
-
 const h264Mode = "level-asymmetry-allowed=1;packetization-mode=%d;profile-level-id=%s"
 
 // codec is one entry of the table of supported formats. rtx is 0 where
@@ -32,57 +24,52 @@ type codec struct {
 	pt, rtx   uint8
 }
 
-// codecs lists the supported formats in the order in which we offer them. The
-// payload types are those that browsers use, so that few need mapping.
+// codecs lists the supported formats in the order in which we offer them to a
+// client that is to send. The payload types are those that browsers use. Of a
+// client's offer every profile of these formats is accepted, not only the ones
+// listed here.
 var codecs = []codec{
-	{webrtc.MimeTypeOpus, 48000, 2, "minptime=10;useinbandfec=1", 111, 0},
+	{"audio/opus", 48000, 2, "minptime=10;useinbandfec=1", 111, 0},
 	{"audio/red", 48000, 2, "111/111", 63, 0},
-	{webrtc.MimeTypeG722, 8000, 0, "", 9, 0},
-	{webrtc.MimeTypePCMU, 8000, 0, "", 0, 0},
-	{webrtc.MimeTypePCMA, 8000, 0, "", 8, 0},
-	{webrtc.MimeTypeVP8, 90000, 0, "", 96, 97},
-	{webrtc.MimeTypeH264, 90000, 0, fmt.Sprintf(h264Mode, 1, "42001f"), 102, 103},
-	{webrtc.MimeTypeH264, 90000, 0, fmt.Sprintf(h264Mode, 0, "42001f"), 104, 105},
-	{webrtc.MimeTypeH264, 90000, 0, fmt.Sprintf(h264Mode, 1, "42e01f"), 106, 107},
-	{webrtc.MimeTypeH264, 90000, 0, fmt.Sprintf(h264Mode, 0, "42e01f"), 108, 109},
-	{webrtc.MimeTypeH264, 90000, 0, fmt.Sprintf(h264Mode, 1, "4d001f"), 127, 125},
-	{webrtc.MimeTypeH264, 90000, 0, fmt.Sprintf(h264Mode, 0, "4d001f"), 39, 40},
-	{webrtc.MimeTypeH264, 90000, 0, fmt.Sprintf(h264Mode, 1, "64001f"), 112, 113},
-	{webrtc.MimeTypeAV1, 90000, 0, "level-idx=5;profile=0;tier=0", 45, 46},
-	{webrtc.MimeTypeVP9, 90000, 0, "profile-id=0", 98, 99},
-	{webrtc.MimeTypeVP9, 90000, 0, "profile-id=2", 100, 101},
-	{webrtc.MimeTypeH265, 90000, 0, "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST", 49, 50},
+	{"audio/G722", 8000, 0, "", 9, 0},
+	{"audio/PCMU", 8000, 0, "", 0, 0},
+	{"audio/PCMA", 8000, 0, "", 8, 0},
+	{"video/VP8", 90000, 0, "", 96, 97},
+	{"video/H264", 90000, 0, fmt.Sprintf(h264Mode, 1, "42001f"), 102, 103},
+	{"video/H264", 90000, 0, fmt.Sprintf(h264Mode, 1, "42e01f"), 106, 107},
+	{"video/H264", 90000, 0, fmt.Sprintf(h264Mode, 0, "42e01f"), 108, 109},
+	{"video/H264", 90000, 0, fmt.Sprintf(h264Mode, 1, "4d001f"), 127, 125},
+	{"video/H264", 90000, 0, fmt.Sprintf(h264Mode, 1, "64001f"), 112, 113},
+	{"video/AV1", 90000, 0, "level-idx=5;profile=0;tier=0", 45, 46},
+	{"video/VP9", 90000, 0, "profile-id=0", 98, 99},
+	{"video/VP9", 90000, 0, "profile-id=2", 100, 101},
+	{"video/H265", 90000, 0, "level-id=180;profile-id=1;tier-flag=0;tx-mode=SRST", 49, 50},
 }
 
-func (c codec) kind() wire.Kind {
-	if strings.HasPrefix(c.mime, "audio/") {
-		return wire.Audio
-	}
-	return wire.Video
+// feedback is what we understand per kind (RFC 4585 section 4.2). Retransmission
+// formats take none.
+var feedback = map[sdpx.Kind][]string{
+	sdpx.Audio: {"transport-cc"},
+	sdpx.Video: {"goog-remb", "transport-cc", "ccm fir", "nack", "nack pli"},
 }
 
-// parameters returns the codec and, where it has one, its RTX format, as pion
-// wants them.
-func (c codec) parameters() []webrtc.RTPCodecParameters {
-	feedback := videoFeedback
-	if c.kind() == wire.Audio {
-		feedback = audioFeedback
+func (c codec) kind() sdpx.Kind {
+	kind, _, _ := strings.Cut(c.mime, "/")
+	return sdpx.Kind(kind)
+}
+
+func (c codec) forward() forward.Codec {
+	return forward.Codec{MimeType: c.mime, ClockRate: c.clockRate, Channels: c.channels, Fmtp: c.fmtp, PayloadType: c.pt, RTXPayloadType: c.rtx}
+}
+
+// supported reports whether we forward the format, in whatever profile.
+func supported(f forward.Codec) bool {
+	for _, c := range codecs {
+		if strings.EqualFold(c.mime, f.MimeType) && c.clockRate == f.ClockRate && max(c.channels, 1) == max(f.Channels, 1) {
+			return true
+		}
 	}
-	list := []webrtc.RTPCodecParameters{{
-		RTPCodecCapability: webrtc.RTPCodecCapability{
-			MimeType: c.mime, ClockRate: c.clockRate, Channels: c.channels, SDPFmtpLine: c.fmtp, RTCPFeedback: feedback,
-		},
-		PayloadType: webrtc.PayloadType(c.pt),
-	}}
-	if c.rtx != 0 {
-		list = append(list, webrtc.RTPCodecParameters{
-			RTPCodecCapability: webrtc.RTPCodecCapability{
-				MimeType: webrtc.MimeTypeRTX, ClockRate: c.clockRate, SDPFmtpLine: "apt=" + strconv.Itoa(int(c.pt)),
-			},
-			PayloadType: webrtc.PayloadType(c.rtx),
-		})
-	}
-	return list
+	return false
 }
 
 // URIs of header extensions that pass through the forwarder unread.
@@ -103,6 +90,8 @@ type extension struct {
 	onlyReceiving bool
 }
 
+// extensions lists what we negotiate; its length must leave ids in the one-byte
+// form (RFC 8285 section 4.2).
 var extensions = []extension{
 	{uri: forward.URIMid, audio: true, video: true},
 	{uri: forward.URIAbsSendTime, audio: true, video: true},
@@ -117,33 +106,21 @@ var extensions = []extension{
 	{uri: uriAllocation, video: true, onlyReceiving: true},
 }
 
-// newEngine returns a media engine with everything we support. It belongs to
-// one PeerConnection: what was negotiated is kept in it.
-func newEngine() (*webrtc.MediaEngine, error) {
-	engine := &webrtc.MediaEngine{}
-	for _, c := range codecs {
-		for _, p := range c.parameters() {
-			if err := engine.RegisterCodec(p, pionKind(c.kind())); err != nil {
-				return nil, fmt.Errorf("register %s: %w", c.mime, err)
+func (e extension) of(kind sdpx.Kind) bool {
+	return kind == sdpx.Audio && e.audio || kind == sdpx.Video && e.video
+}
+
+// extensionIDs are the header extensions of the section that we support too.
+func extensionIDs(section *sdpx.Section) forward.HeaderExtensions {
+	ids := make(forward.HeaderExtensions, len(section.Extensions))
+	for _, e := range section.Extensions {
+		for _, ours := range extensions {
+			if ours.uri == e.URI && ours.of(section.Kind) && e.ID > 0 && e.ID < 256 {
+				ids[e.URI] = uint8(e.ID)
 			}
 		}
 	}
-	for _, e := range extensions {
-		directions := []webrtc.RTPTransceiverDirection{webrtc.RTPTransceiverDirectionRecvonly}
-		if !e.onlyReceiving {
-			directions = append(directions, webrtc.RTPTransceiverDirectionSendonly)
-		}
-		for _, kind := range []wire.Kind{wire.Audio, wire.Video} {
-			if kind == wire.Audio && !e.audio || kind == wire.Video && !e.video {
-				continue
-			}
-			capability := webrtc.RTPHeaderExtensionCapability{URI: e.uri}
-			if err := engine.RegisterHeaderExtension(capability, pionKind(kind), directions...); err != nil {
-				return nil, fmt.Errorf("register %s: %w", e.uri, err)
-			}
-		}
-	}
-	return engine, nil
+	return ids
 }
 
 func pionKind(kind wire.Kind) webrtc.RTPCodecType {
@@ -162,28 +139,29 @@ func asForward(section *sdpx.Section, c sdpx.Codec) forward.Codec {
 	}
 }
 
+func isRTX(c sdpx.Codec) bool { return strings.EqualFold(c.Name, "rtx") }
+
 func rtxOf(section *sdpx.Section, pt uint8) uint8 {
 	for _, c := range section.Codecs {
-		if apt, ok := fmtpValue(c.Fmtp, "apt"); ok && strings.EqualFold(c.Name, "rtx") && apt == strconv.Itoa(int(pt)) {
+		if apt, ok := fmtpValue(c.Fmtp, "apt"); ok && isRTX(c) && apt == strconv.Itoa(int(pt)) {
 			return c.PayloadType
 		}
 	}
 	return 0
 }
 
-// find returns the section's format that can carry a stream of codec: the same
-// format and, for H.264 and VP9, the same packetization and profile (RFC 6184
-// section 8.2.2). The level may differ.
+// find returns the section's format that can carry a stream of codec.
 func find(section *sdpx.Section, want forward.Codec) (forward.Codec, bool) {
 	for _, c := range section.Codecs {
-		have := asForward(section, c)
-		if compatible(have, want) {
+		if have := asForward(section, c); compatible(have, want) {
 			return have, true
 		}
 	}
 	return forward.Codec{}, false
 }
 
+// compatible: the same format and, where it has profiles, the same profile. The
+// level may differ (RFC 6184 section 8.2.2).
 func compatible(a, b forward.Codec) bool {
 	if !strings.EqualFold(a.MimeType, b.MimeType) || a.ClockRate != b.ClockRate || max(a.Channels, 1) != max(b.Channels, 1) {
 		return false

@@ -293,19 +293,3 @@ func feedbackOf(section *sdpx.Section, pt uint8) map[string]bool {
 	}
 	return set
 }
-
-// extensionIDs are the header extensions of the section that we support too.
-func extensionIDs(section *sdpx.Section) forward.HeaderExtensions {
-	ids := make(forward.HeaderExtensions, len(section.Extensions))
-	for _, e := range section.Extensions {
-		if e.ID == 0 || e.ID > 255 {
-			continue
-		}
-		for _, known := range extensions {
-			if known.uri == e.URI && (section.Kind == sdpx.Audio && known.audio || section.Kind == sdpx.Video && known.video) {
-				ids[e.URI] = uint8(e.ID)
-			}
-		}
-	}
-	return ids
-}

@@ -79,7 +79,7 @@ type Options struct {
 func (f *Factory) New(o Options) (*Peer, error) {
 	p := &Peer{
 		factory: f, options: o, lines: make(map[string]*line), gathered: make(chan struct{}),
-		completed: make(map[sdpx.Kind]bool), state: State{Connection: wire.ConnectionNew},
+		numbers: registry{formats: make(map[uint8]forward.Codec), ids: make(map[uint8]string)}, state: State{Connection: wire.ConnectionNew},
 		ufrag: rand.Text()[:8], password: rand.Text(), // 40 and 128 random bits (RFC 8445 section 5.3)
 	}
 	p.leg = forward.NewLeg(forward.LegConfig{WriteRTCP: p.writeRTCP, CNAME: o.CNAME})
@@ -96,14 +96,15 @@ func (p *Peer) open() error {
 	if err != nil {
 		return err
 	}
-	if p.engine, err = newEngine(); err != nil {
-		return err
+	engine, err := newEngine()
+	if err != nil {
+		return fmt.Errorf("new media engine: %w", err)
 	}
 	certificate, err := newCertificate()
 	if err != nil {
 		return err
 	}
-	p.api = webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(p.engine),
+	p.api = webrtc.NewAPI(webrtc.WithSettingEngine(settings), webrtc.WithMediaEngine(engine),
 		webrtc.WithInterceptorRegistry(&interceptor.Registry{}))
 	// The pool makes pion gather at once, not at the first local description:
 	// ours is applied only when it is answered.

@@ -2,7 +2,6 @@ package peer
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/pion/webrtc/v4"
 
@@ -26,8 +25,10 @@ type line struct {
 	shown sdpx.Direction
 	// remote is the client's latest section.
 	remote *sdpx.Section
-	sender *sender // nil when we send nothing
-	rtp    *webrtc.RTPSender
+	// content is what we last wrote into the section.
+	content content
+	sender  *sender // nil when we send nothing
+	rtp     *webrtc.RTPSender
 }
 
 // Outgoing is a track that we send.
@@ -139,56 +140,4 @@ func restrict(d, offered sdpx.Direction) sdpx.Direction {
 		return sdpx.RecvOnly
 	}
 	return sdpx.Inactive
-}
-
-// prefer makes the section list the formats that keep picks, each with its RTX.
-func (p *Peer) prefer(l *line, keep func(webrtc.RTPCodecParameters) bool) error {
-	t := p.transceiver(l)
-	if t == nil {
-		return nil
-	}
-	formats := p.formats(t.Kind())
-	var list []webrtc.RTPCodecParameters
-	for _, f := range formats {
-		if isRTX(f) || !keep(f) {
-			continue
-		}
-		list = append(list, f)
-		for _, r := range formats {
-			if apt, _ := fmtpValue(r.SDPFmtpLine, "apt"); isRTX(r) && apt == fmt.Sprint(f.PayloadType) {
-				list = append(list, r)
-			}
-		}
-	}
-	if len(list) == 0 {
-		return ErrCodec
-	}
-	return t.SetCodecPreferences(list)
-}
-
-func isRTX(f webrtc.RTPCodecParameters) bool {
-	return strings.EqualFold(f.MimeType, webrtc.MimeTypeRTX)
-}
-
-// formats lists what pion has for the kind: everything we support, or once the
-// kind was negotiated what both sides do.
-func (p *Peer) formats(kind webrtc.RTPCodecType) []webrtc.RTPCodecParameters {
-	wireKind := wire.Video
-	if kind == webrtc.RTPCodecTypeAudio {
-		wireKind = wire.Audio
-	}
-	probe, err := p.api.NewRTPSender(&sender{kind: wireKind}, p.pc.SCTP().Transport())
-	if err != nil {
-		return nil
-	}
-	return probe.GetParameters().Codecs
-}
-
-// carries reports whether a format of pion can carry a stream of codec.
-func carries(codec forward.Codec) func(webrtc.RTPCodecParameters) bool {
-	return func(f webrtc.RTPCodecParameters) bool {
-		return codec.MimeType == "" || compatible(forward.Codec{
-			MimeType: f.MimeType, ClockRate: f.ClockRate, Channels: f.Channels, Fmtp: f.SDPFmtpLine,
-		}, codec)
-	}
 }

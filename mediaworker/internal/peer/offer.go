@@ -6,6 +6,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"switchboard/mediaworker/internal/forward"
 	"switchboard/shared/sdpx"
 	"switchboard/shared/wire"
 )
@@ -33,12 +34,7 @@ func (p *Peer) Offering() bool { return p.pending != nil }
 
 // CanSend reports whether a new section could carry a stream of the codec.
 func (p *Peer) CanSend(out *Outgoing) bool {
-	for _, f := range p.formats(pionKind(out.Kind)) {
-		if !isRTX(f) && carries(out.Codec)(f) {
-			return true
-		}
-	}
-	return false
+	return len(offered(sdpx.Kind(out.Kind), out.Codec)) > 0
 }
 
 // Offer makes an offer that adds the sections, for each of which CanSend holds,
@@ -87,10 +83,12 @@ func (p *Peer) add(s Section, wants map[string]Want, name func() string) (*line,
 			return nil, err
 		}
 	}
-	if s.Want.Send == nil {
-		return l, nil
+	var want forward.Codec
+	if s.Want.Send != nil {
+		want = s.Want.Send.Codec
 	}
-	return l, p.prefer(l, carries(s.Want.Send.Codec))
+	l.content = p.numbers.offerContent(l.kind, offered(l.kind, want), s.Want.Receive)
+	return l, nil
 }
 
 // take remembers what the line was, for Withdraw.
@@ -171,9 +169,14 @@ func (p *Peer) createOffer(wants map[string]Want, name func() string) (string, e
 		if l.mid == "" { // left over from a withdrawn offer: shown inactive, then free
 			p.take(l)
 			l.mid, l.ours = name(), true
+			l.content = p.numbers.offerContent(l.kind, offered(l.kind, forward.Codec{}), false)
 		}
 		l.shown = l.direction(wants[l.mid])
-		edits = append(edits, edit{mid: l.mid, direction: l.shown})
+		e := edit{mid: l.mid, direction: l.shown}
+		if l.kind != sdpx.Application {
+			e.content = &l.content
+		}
+		edits = append(edits, e)
 		p.pending.order = append(p.pending.order, l)
 	}
 	var tag []string
@@ -217,8 +220,7 @@ func (p *Peer) Accept(answer *sdpx.Description) error {
 		return fmt.Errorf("%w: set local description: %w", ErrWedged, err)
 	}
 	p.order, p.pending = p.pending.order, nil
-	text, _ := p.toPion(answer)
-	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: text}); err != nil {
+	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: p.toPion(answer)}); err != nil {
 		return fmt.Errorf("%w: set remote description: %w", ErrWedged, err)
 	}
 	for _, l := range p.order {

@@ -31,7 +31,6 @@ type Peer struct {
 	factory *Factory
 	options Options
 	api     *webrtc.API
-	engine  *webrtc.MediaEngine
 	pc      *webrtc.PeerConnection
 	leg     *forward.Leg
 	demux   *demux
@@ -46,8 +45,7 @@ type Peer struct {
 	bundle  []string         // wire mids of the negotiated group
 	remote  *sdpx.Description
 	named   int // how many lines were ever named
-	// completed says which kinds pion has all formats of, see complete.
-	completed map[sdpx.Kind]bool
+	numbers registry
 
 	stateMu sync.Mutex // guards what follows, and orders calls of OnState
 	state   State

@@ -281,10 +281,10 @@ func TestVerdict(t *testing.T) {
 }
 
 func TestRewrite(t *testing.T) {
-	in := "v=0\r\na=group:BUNDLE m0 m1\r\nm=audio 9 X 111\r\na=mid:m0\r\na=sendrecv\r\na=x\r\nm=video 0 X 0\r\nc=IN IP4 0.0.0.0\r\n"
-	want := "v=0\r\na=group:BUNDLE 0 m1\r\nm=audio 9 X 111 9\r\na=mid:0\r\na=x\r\na=recvonly\r\na=rtpmap:9 G722/8000\r\nm=video 0 X 0\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=inactive\r\n"
+	in := "v=0\r\na=group:BUNDLE m0 m1\r\nm=audio 9 X 111\r\na=mid:m0\r\na=sendrecv\r\na=rtpmap:111 opus/48000\r\na=x\r\na=ssrc:1 x:y\r\nm=video 0 X 0\r\nc=IN IP4 0.0.0.0\r\n"
+	want := "v=0\r\na=group:BUNDLE 0 m1\r\nm=audio 9 X 9\r\na=mid:0\r\na=x\r\na=recvonly\r\na=rtpmap:9 G722/8000\r\nm=video 0 X 0\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=inactive\r\n"
 	got := rewrite(in, []edit{
-		{mid: "0", direction: sdpx.RecvOnly, formats: []string{"9"}, attributes: []string{"rtpmap:9 G722/8000"}},
+		{mid: "0", direction: sdpx.RecvOnly, sources: true, content: &content{formats: []string{"9"}, lines: []string{"rtpmap:9 G722/8000"}}},
 		{mid: "1", direction: sdpx.Inactive},
 	})
 	if diff := cmp.Diff(want, got); diff != "" {

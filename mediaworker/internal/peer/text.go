@@ -12,52 +12,109 @@ type edit struct {
 	mid string
 	// direction replaces the section's direction, or adds one.
 	direction sdpx.Direction
-	// formats are added to the end of the m= line, attributes to the section.
-	formats, attributes []string
+	// content replaces the section's formats, header extensions and layers; nil
+	// leaves them, as in a section for data channels.
+	content *content
+	// sources: the a=ssrc and a=msid lines go, too.
+	sources bool
 }
 
-var directions = []sdpx.Direction{sdpx.SendRecv, sdpx.SendOnly, sdpx.RecvOnly, sdpx.Inactive}
+var (
+	contentLines = []string{"a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:", "a=rid:", "a=simulcast:"}
+	sourceLines  = []string{"a=ssrc:", "a=ssrc-group:", "a=msid:"}
+	directions   = []string{"a=sendrecv", "a=sendonly", "a=recvonly", "a=inactive"}
+)
+
+// drops reports whether the line is replaced by what finish writes, or goes.
+func (e *edit) drops(line string) bool {
+	for _, d := range directions {
+		if line == d {
+			return true
+		}
+	}
+	return e.content != nil && hasPrefix(line, contentLines) || e.sources && hasPrefix(line, sourceLines)
+}
+
+func hasPrefix(line string, prefixes []string) bool {
+	for _, p := range prefixes {
+		if strings.HasPrefix(line, p) {
+			return true
+		}
+	}
+	return false
+}
+
+// media is the m= line with the section's own formats (RFC 8866 section 5.14).
+func (e *edit) media(line string) string {
+	fields := strings.Fields(line)
+	if e.content == nil || len(e.content.formats) == 0 || len(fields) < 3 {
+		return line
+	}
+	return strings.Join(append(fields[:3:3], e.content.formats...), " ")
+}
 
 // rewrite applies one edit per media section, in order. Sections beyond the
 // edits stay as they are, as does everything that no edit names.
 func rewrite(text string, edits []edit) string {
 	lines := strings.Split(strings.TrimSuffix(text, "\r\n"), "\r\n")
 	mids := renames(lines, edits)
-	var out strings.Builder
-	out.Grow(len(text) + 256)
-	write := func(line string) { out.WriteString(line); out.WriteString("\r\n") }
-	section, named := -1, false
-	finish := func() {
-		if section >= 0 && section < len(edits) {
-			if !named { // pion names no section that it rejects
-				write("a=mid:" + edits[section].mid)
-			}
-			write("a=" + string(edits[section].direction))
-			for _, a := range edits[section].attributes {
-				write("a=" + a)
-			}
-		}
-	}
+	w := writer{edits: edits, section: -1}
+	w.out.Grow(len(text) + 256)
 	for _, line := range lines {
-		switch {
+		switch e := w.edit(); {
 		case strings.HasPrefix(line, "m="):
-			finish()
-			section, named = section+1, false
-			if section < len(edits) && len(edits[section].formats) > 0 {
-				line += " " + strings.Join(edits[section].formats, " ")
+			w.next()
+			if e = w.edit(); e != nil {
+				line = e.media(line)
 			}
 		case strings.HasPrefix(line, "a=group:BUNDLE"):
 			line = renameGroup(line, mids)
-		case section < 0 || section >= len(edits):
+		case e == nil:
 		case strings.HasPrefix(line, "a=mid:"):
-			line, named = "a=mid:"+edits[section].mid, true
-		case isDirection(line):
-			continue // written at the end of the section
+			line, w.named = "a=mid:"+e.mid, true
+		case e.drops(line):
+			continue
 		}
-		write(line)
+		w.write(line)
 	}
-	finish()
-	return out.String()
+	w.next()
+	return w.out.String()
+}
+
+// writer writes a description section by section.
+type writer struct {
+	out     strings.Builder
+	edits   []edit
+	section int  // in which it is, -1 before the first
+	named   bool // the section has its a=mid
+}
+
+func (w *writer) edit() *edit {
+	if w.section < 0 || w.section >= len(w.edits) {
+		return nil
+	}
+	return &w.edits[w.section]
+}
+
+func (w *writer) write(line string) {
+	w.out.WriteString(line)
+	w.out.WriteString("\r\n")
+}
+
+// next ends the section with what its edit adds.
+func (w *writer) next() {
+	if e := w.edit(); e != nil {
+		if !w.named { // pion names no section that it rejects
+			w.write("a=mid:" + e.mid)
+		}
+		w.write("a=" + string(e.direction))
+		if e.content != nil {
+			for _, a := range e.content.lines {
+				w.write("a=" + a)
+			}
+		}
+	}
+	w.section, w.named = w.section+1, false
 }
 
 // renames maps the mids that the text uses to those of the edits.
@@ -83,15 +140,6 @@ func renameGroup(line string, mids map[string]string) string {
 		}
 	}
 	return strings.Join(fields, " ")
-}
-
-func isDirection(line string) bool {
-	for _, d := range directions {
-		if line == "a="+string(d) {
-			return true
-		}
-	}
-	return false
 }
 
 // sectionMids lists the a=mid of each media section; a section without one
