@@ -12,6 +12,8 @@ import (
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
 	"github.com/pion/interceptor"
+	"github.com/pion/transport/v4"
+	"github.com/pion/transport/v4/stdnet"
 	"github.com/pion/webrtc/v4"
 	"go.uber.org/zap"
 
@@ -46,7 +48,12 @@ type Config struct {
 }
 
 // Factory makes peers. Safe for concurrent use.
-type Factory struct{ config Config }
+type Factory struct {
+	config Config
+	// net holds the interfaces as they are when the sockets are opened; pion
+	// would list them anew for every peer.
+	net transport.Net
+}
 
 // NewFactory returns a factory. It fails without a mux or candidates, as no
 // client could reach its peers.
@@ -60,7 +67,11 @@ func NewFactory(config Config) (*Factory, error) {
 	if config.Log == nil {
 		config.Log = zap.NewNop()
 	}
-	return &Factory{config: config}, nil
+	interfaces, err := stdnet.NewNet()
+	if err != nil {
+		return nil, fmt.Errorf("peer: list interfaces: %w", err)
+	}
+	return &Factory{config: config, net: interfaces}, nil
 }
 
 // Options says what a new peer is for.
@@ -78,9 +89,12 @@ type Options struct {
 // negotiated anything. It must be closed.
 func (f *Factory) New(o Options) (*Peer, error) {
 	p := &Peer{
-		factory: f, options: o, lines: make(map[string]*line), gathered: make(chan struct{}),
-		numbers: registry{formats: make(map[uint8]forward.Codec), ids: make(map[uint8]string)}, state: State{Connection: wire.ConnectionNew},
+		factory: f, options: o, gathered: make(chan struct{}), state: State{Connection: wire.ConnectionNew},
 		ufrag: rand.Text()[:8], password: rand.Text(), // 40 and 128 random bits (RFC 8445 section 5.3)
+		negotiation: negotiation{
+			lines:   make(map[string]*line),
+			numbers: registry{formats: make(map[uint8]forward.Codec), ids: make(map[uint8]string)},
+		},
 	}
 	p.leg = forward.NewLeg(forward.LegConfig{WriteRTCP: p.writeRTCP, CNAME: o.CNAME})
 	p.demux = newDemux(p.leg)
@@ -125,6 +139,7 @@ func (f *Factory) settings(p *Peer) (webrtc.SettingEngine, error) {
 	s := webrtc.SettingEngine{LoggerFactory: pionLog{f.config.Log}}
 	s.BufferFactory = p.demux.buffer
 	s.DisableMediaEngineCopy(true)
+	s.SetNet(f.net)
 	s.SetICECredentials(p.ufrag, p.password)
 	s.SetLite(!p.options.ThirdParty)
 	s.SetICEUDPMux(f.config.Mux)

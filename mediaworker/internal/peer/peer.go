@@ -38,17 +38,22 @@ type Peer struct {
 	gathered        chan struct{} // closed when pion has its candidates
 	ufrag, password string        // our ICE credentials
 
-	lines   map[string]*line // every media line pion knows, by name
-	order   []*line          // those negotiated, as in the description
-	pending *pending         // our offer that waits for its answer
-	setup   sdpx.Setup       // our DTLS role once it is decided
-	bundle  []string         // wire mids of the negotiated group
-	remote  *sdpx.Description
-	named   int // how many lines were ever named
-	numbers registry
+	negotiation
 
 	stateMu sync.Mutex // guards what follows, and orders calls of OnState
 	state   State
+}
+
+// negotiation is what one goroutine at a time changes, its session's.
+type negotiation struct {
+	lines   map[string]*line // every media line pion knows, by name
+	named   int              // how many lines were ever named
+	order   []*line          // those negotiated, as in the description
+	pending *pending         // our offer that waits for its answer
+	setup   sdpx.Setup       // our DTLS role once it is decided
+	bundle  []string         // mids of the negotiated group on the wire
+	remote  *sdpx.Description
+	numbers registry
 }
 
 // watch follows the transport's states.
@@ -173,9 +178,9 @@ func (p *Peer) Subscribe(mid string, pub *forward.Publication, wish *wire.Simulc
 }
 
 var (
-	// ErrNotSending: the section is not negotiated for sending.
+	// ErrNotSending means that the section is not negotiated for sending.
 	ErrNotSending = errors.New("section does not send")
-	// ErrCodec: the client cannot take the publication's format.
+	// ErrCodec means that the client cannot take the publication's format.
 	ErrCodec = errors.New("no common format")
 )
 

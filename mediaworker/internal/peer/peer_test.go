@@ -291,3 +291,35 @@ func TestRewrite(t *testing.T) {
 		t.Error("(-want +got):\n", diff)
 	}
 }
+
+// One payload type and one extension id mean one thing in all of a bundle.
+func TestNumbersAreUniqueInBundle(t *testing.T) {
+	d := description(t, "actpass",
+		media("video", "a", "sendonly", "96 102", "a=rtpmap:96 H264/90000", "a=fmtp:96 "+film.Fmtp, "a=rtpmap:102 rtx/90000", "a=fmtp:102 apt=96"),
+		media("audio", "b", "sendonly", "97", "a=rtpmap:97 opus/48000/2", "a=extmap:1 urn:x"))
+	var r registry
+	r.learn(d)
+	section := func(codec forward.Codec, kind string) *sdpx.Section {
+		c := r.offerContent(sdpx.Kind(kind), offered(sdpx.Kind(kind), codec), false)
+		return parse(t, description(t, "actpass", "m="+kind+" 9 UDP/TLS/RTP/SAVPF "+strings.Join(c.formats, " ")+
+			"\r\na=mid:x\r\na=sendonly\r\na="+strings.Join(c.lines, "\r\na=")+"\r\n").Text, nil).Section("x")
+	}
+	known := section(film, "video")
+	if diff := cmp.Diff([]string{"96 H264 " + film.Fmtp, "102 rtx apt=96"}, names(known)); diff != "" {
+		t.Error("a format that the client numbered (-want +got):\n", diff)
+	}
+	for _, e := range known.Extensions {
+		if e.ID == 1 || e.URI == forward.URIMid && e.ID != 4 || e.URI == forward.URIStreamID {
+			t.Errorf("extension %d is %s", e.ID, e.URI)
+		}
+	}
+	fresh := section(forward.Codec{MimeType: "video/VP8", ClockRate: 90000}, "video")
+	for _, c := range fresh.Codecs {
+		if c.PayloadType == 96 || c.PayloadType == 97 || c.PayloadType == 102 || c.PayloadType >= 64 && c.PayloadType < 96 {
+			t.Errorf("payload type %d is taken", c.PayloadType)
+		}
+	}
+	if again := section(forward.Codec{MimeType: "video/VP8", ClockRate: 90000}, "video"); cmp.Diff(names(fresh), names(again)) != "" {
+		t.Error("the same format got other numbers:", names(fresh), names(again))
+	}
+}

@@ -3,6 +3,8 @@ package session
 import (
 	"context"
 	"errors"
+	"maps"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -78,15 +80,28 @@ func (p *puppet) become(s wire.ConnectionState) {
 type theatre struct {
 	*rig
 	puppets []*puppet
-	ended   map[ids.SessionID]string
 	fail    func()
+
+	mu   sync.Mutex // guards over
+	over map[ids.SessionID]string
+}
+
+// ended returns the sessions that ended, with the reason.
+func (th *theatre) ended() map[ids.SessionID]string {
+	th.mu.Lock()
+	defer th.mu.Unlock()
+	return maps.Clone(th.over)
 }
 
 func newTheatre(t *testing.T, limit int) *theatre {
-	th := &theatre{ended: make(map[ids.SessionID]string), fail: func() {}}
+	th := &theatre{over: make(map[ids.SessionID]string), fail: func() {}}
 	th.rig = &rig{t: t, registry: NewRegistry(Deps{
 		Switchboard: switchboard.New(switchboard.Config{Worker: worker}), Worker: worker, Usage: &forward.Ledger{}, MaxSessions: limit,
-		OnEnd: func(_ ids.AppID, s ids.SessionID, reason string) { th.ended[s] = reason },
+		OnEnd: func(_ ids.AppID, s ids.SessionID, reason string) {
+			th.mu.Lock()
+			defer th.mu.Unlock()
+			th.over[s] = reason
+		},
 	})}
 	th.registry.newPeer = func(o peer.Options) (transport, error) {
 		p := &puppet{options: o, state: peer.State{Connection: wire.ConnectionNew}, fail: func() { th.fail() }}
@@ -124,11 +139,11 @@ func TestSessionEndsWithoutTransport(t *testing.T) {
 		backPeer.become(wire.ConnectionConnected)
 
 		wait(connectWithin - time.Second)
-		if len(th.ended) != 0 {
-			t.Fatal("ended early:", th.ended)
+		if len(th.ended()) != 0 {
+			t.Fatal("ended early:", th.ended())
 		}
 		wait(2 * time.Second)
-		if diff := cmp.Diff(map[ids.SessionID]string{never.Session: "the verdict"}, th.ended); diff != "" {
+		if diff := cmp.Diff(map[ids.SessionID]string{never.Session: "the verdict"}, th.ended()); diff != "" {
 			t.Fatal("after a minute (-want +got):\n", diff)
 		}
 		if !th.puppets[0].closed {
@@ -140,11 +155,11 @@ func TestSessionEndsWithoutTransport(t *testing.T) {
 		backPeer.become(wire.ConnectionConnected)
 		lostPeer.become(wire.ConnectionFailed) // does not put the end off
 		wait(2 * time.Second)
-		if _, ok := th.ended[lost.Session]; !ok {
+		if _, ok := th.ended()[lost.Session]; !ok {
 			t.Error("a session without a transport lives on")
 		}
 		wait(time.Hour)
-		if _, ok := th.ended[back.Session]; ok {
+		if _, ok := th.ended()[back.Session]; ok {
 			t.Error("a session that came back was ended")
 		}
 		_, err := th.do(wire.OpTracksClose, &wire.TracksClose{SessionRef: lost, Mids: []string{"0"}, Force: true})

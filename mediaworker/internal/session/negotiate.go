@@ -66,15 +66,17 @@ func tagOf(d *sdpx.Description) sdpx.Section {
 // answer negotiates the client's offer, on a fresh peer if need be, and returns
 // our answer. On failure media flows on as before.
 func (s *session) answer(offer *sdpx.Description) (*wire.SessionDescription, error) {
-	text, err := "", error(peer.ErrWedged)
+	text, answered := "", false
 	if !s.mustReplace(offer) {
-		text, err = s.peer.Answer(offer, s.wants())
-		if err != nil {
+		var err error
+		if text, err = s.peer.Answer(offer, s.wants()); err != nil {
 			s.log.Warn("peer refused an offer that the validator accepted", zap.Error(err))
 			s.wedged = true
 		}
+		answered = err == nil
 	}
-	if err != nil {
+	if !answered {
+		var err error
 		if text, err = s.replaceWith(offer); err != nil {
 			return nil, err
 		}
