@@ -25,9 +25,13 @@ const (
 
 var servers = []string{stock, switchboard}
 
+// Both servers of a comparison are up at once and are measured in turn, in
+// several rounds, while the other one rests: what else happens on the machine
+// then meets both.
 const (
-	window   = 3 * time.Second // of each fan-out measurement
-	settling = 500 * time.Millisecond
+	rounds   = 3
+	window   = 2 * time.Second // of each fan-out measurement
+	settling = 300 * time.Millisecond
 )
 
 func TestMain(m *testing.M) {
@@ -48,59 +52,73 @@ func TestMain(m *testing.M) {
 // received, one publisher of 2 Mbit/s video and one audio track (260 packets/s).
 func BenchmarkFanOut(b *testing.B) {
 	for _, audience := range []int{1, 10, 100} {
-		for _, name := range servers {
-			b.Run(fmt.Sprintf("subscribers=%d/server=%s", audience, name), func(b *testing.B) { fanOut(b, audience, name) })
-		}
+		b.Run(fmt.Sprintf("subscribers=%d", audience), func(b *testing.B) {
+			pair := startPair(b)
+			for _, s := range pair {
+				s.load.ask(b, command{Op: opJoin, Count: audience, Parallel: 4, Tracks: 2})
+				s.load.ask(b, command{Op: opPause})
+			}
+			b.ResetTimer()
+			for range b.N * rounds {
+				for name, s := range pair {
+					s.load.ask(b, command{Op: opResume})
+					s.fanOut(b, name, audience)
+					s.load.ask(b, command{Op: opPause})
+				}
+			}
+			b.StopTimer()
+			pair.leave(b)
+		})
 	}
 }
 
-func fanOut(b *testing.B, audience int, name string) {
-	s := startServer(b, name)
-	s.load.ask(b, command{Op: opPublish, Video: 1, Audio: 1})
-	s.load.ask(b, command{Op: opJoin, Count: audience, Parallel: 4, Tracks: 2})
+func (s server) fanOut(b *testing.B, name string, audience int) {
+	b.Helper()
 	s.load.ask(b, command{Op: opMeasure, Window: settling})
-	b.ResetTimer()
-	for range b.N {
-		before := s.process.usage(b, false)
-		got := s.load.ask(b, command{Op: opMeasure, Window: window})
-		spent := s.process.usage(b, false).CPU - before.CPU
-		if got.Delivered == 0 {
-			b.Fatal("nothing was delivered")
-		}
-		row := fmt.Sprintf("CPU per delivered packet, %d subscribers", audience)
-		results.add(row, name, float64(spent.Nanoseconds())/1000/float64(got.Delivered), "µs")
-		results.add(fmt.Sprintf("  lost of the packets sent, %d subscribers", audience), name, 100*float64(got.Lost)/float64(got.Delivered+got.Lost), "%")
-		b.ReportMetric(float64(spent.Nanoseconds())/float64(got.Delivered), "cpu-ns/packet")
+	before := s.process.usage(b, false)
+	got := s.load.ask(b, command{Op: opMeasure, Window: window})
+	spent := s.process.usage(b, false).CPU - before.CPU
+	if got.Delivered == 0 {
+		b.Fatal("nothing was delivered")
 	}
-	b.StopTimer()
-	s.load.ask(b, command{Op: opLeave})
+	each := float64(spent.Nanoseconds()) / float64(got.Delivered)
+	results.add(fmt.Sprintf("CPU per delivered packet, subscribers: %d", audience), name, each/1000, "µs")
+	results.add(fmt.Sprintf("  lost of the packets sent, subscribers: %d", audience), name, 100*float64(got.Lost)/float64(got.Delivered+got.Lost), "%")
+	b.ReportMetric(each, name+"-cpu-ns/packet")
 }
 
 // BenchmarkJoin: a viewer's first API call (sessions/new) to its first media
-// packet, one viewer at a time, audio and video; and what a join costs.
+// packet, one viewer at a time, audio and video; and what a join costs. Each
+// viewer leaves before the next one comes.
 func BenchmarkJoin(b *testing.B) {
-	for _, name := range servers {
-		b.Run("server="+name, func(b *testing.B) {
-			const joins = 60
-			s := startServer(b, name)
-			s.load.ask(b, command{Op: opPublish, Video: 1, Audio: 1})
-			s.load.ask(b, command{Op: opJoin, Count: 2, Parallel: 1, Tracks: 2}) // warm
-			b.ResetTimer()
-			for range b.N {
-				before, here := s.process.usage(b, false), cpuTime()
-				got := s.load.ask(b, command{Op: opJoin, Count: joins, Parallel: 1, Tracks: 2})
-				spent, control := s.process.usage(b, false).CPU-before.CPU, cpuTime()-here
-				results.latencies("join: first API call to first packet", name, got.Latencies)
-				results.add("join: CPU of the forwarder, media included", name, spent.Seconds()*1000/joins, "ms")
-				if name == switchboard {
-					results.add("join: CPU of control plane and NATS", name, control.Seconds()*1000/joins, "ms")
-				}
-				b.ReportMetric(float64(quantile(got.Latencies, 0.5).Microseconds()), "p50-µs/join")
-			}
-			b.StopTimer()
-			s.load.ask(b, command{Op: opLeave})
-		})
+	const joins = 20
+	pair := startPair(b)
+	for _, s := range pair {
+		s.load.ask(b, command{Op: opJoin, Count: 2, Parallel: 1, Tracks: 2, Leave: true}) // warm
+		s.load.ask(b, command{Op: opPause})
 	}
+	latencies := make(map[string][]time.Duration)
+	b.ResetTimer()
+	for range b.N * rounds {
+		for name, s := range pair {
+			s.load.ask(b, command{Op: opResume})
+			before, here := s.process.usage(b, false), cpuTime()
+			got := s.load.ask(b, command{Op: opJoin, Count: joins, Parallel: 1, Tracks: 2, Leave: true})
+			spent, control := s.process.usage(b, false).CPU-before.CPU, cpuTime()-here
+			s.load.ask(b, command{Op: opPause})
+			latencies[name] = append(latencies[name], got.Latencies...)
+			results.add("join and leave: CPU of the forwarder", name, spent.Seconds()*1000/joins, "ms")
+			if name == switchboard {
+				results.add("join and leave: CPU of control plane and NATS", name, control.Seconds()*1000/joins, "ms")
+			}
+		}
+	}
+	b.StopTimer()
+	for name, values := range latencies {
+		results.latencies("join: first API call to first packet", name, values)
+		b.ReportMetric(float64(quantile(values, 0.5).Microseconds()), name+"-p50-µs/join")
+	}
+	pair.leave(b)
 }
 
 // BenchmarkMemory: what a connected session and a subscription hold.
@@ -125,7 +143,7 @@ func BenchmarkMemory(b *testing.B) {
 				results.memory("subscriber of one video track", name, idle, joined, sessions)
 				s.load.ask(b, command{Op: opMore, Tracks: more})
 				s.load.ask(b, command{Op: opMeasure, Window: settling})
-				results.memory("each further subscription", name, joined, s.process.usage(b, true), (sessions+2)*more)
+				results.memory("further subscription", name, joined, s.process.usage(b, true), (sessions+2)*more)
 				b.ReportMetric(float64(joined.Live-idle.Live)/sessions, "B/subscriber")
 			}
 			b.StopTimer()

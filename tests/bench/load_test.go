@@ -19,6 +19,8 @@ const (
 	opIdle    = "idle"    // connected sessions that send and receive nothing
 	opMore    = "more"    // every subscriber pulls more tracks
 	opMeasure = "measure" // count what is delivered in a window
+	opPause   = "pause"   // the publisher stops sending
+	opResume  = "resume"  // and sends again
 	opCalls   = "calls"   // API calls alone
 	opLeave   = "leave"   // every session ends
 )
@@ -65,6 +67,15 @@ func (l *load) handle(c command) (answer, error) {
 		return l.measure(c.Window)
 	case opCalls:
 		return l.calls(c)
+	case opPause, opResume:
+		for _, s := range l.sources {
+			if c.Op == opPause {
+				s.Pause()
+			} else {
+				s.Resume()
+			}
+		}
+		return answer{}, nil
 	case opLeave:
 		return answer{}, l.leave()
 	}
@@ -118,7 +129,7 @@ func (l *load) publish(c command) error {
 
 // join makes c.Count subscribers of the publisher's first c.Tracks tracks, at
 // most c.Parallel at once, and returns for each the time from its first API
-// call to its first packet.
+// call to its first packet. With c.Leave each leaves when it has that packet.
 func (l *load) join(c command) (answer, error) {
 	type joined struct {
 		subscriber *subscriber
@@ -132,6 +143,9 @@ func (l *load) join(c command) (answer, error) {
 			slots <- struct{}{}
 			work.Go(func() {
 				s, latency, err := l.joinOne(l.sources[:c.Tracks])
+				if c.Leave && err == nil {
+					err = s.Close()
+				}
 				<-slots
 				results <- joined{s, latency, err}
 			})
@@ -142,7 +156,9 @@ func (l *load) join(c command) (answer, error) {
 	for range c.Count {
 		j := <-results
 		if errs = append(errs, j.err); j.err == nil {
-			l.clients = append(l.clients, j.subscriber)
+			if !c.Leave {
+				l.clients = append(l.clients, j.subscriber)
+			}
 			a.Latencies = append(a.Latencies, j.latency)
 		}
 	}

@@ -38,6 +38,7 @@ type command struct {
 	Video, Audio int
 	// Count of sessions or calls, Parallel at most at once, Tracks per join.
 	Count, Parallel, Tracks int
+	Leave                   bool
 	Window                  time.Duration
 }
 

@@ -162,6 +162,26 @@ func startServer(b *testing.B, name string) server {
 	return s
 }
 
+// pair is both servers, by name, each with a publisher of video and audio.
+type pair map[string]server
+
+func startPair(b *testing.B) pair {
+	b.Helper()
+	p := make(pair)
+	for _, name := range servers {
+		p[name] = startServer(b, name)
+		p[name].load.ask(b, command{Op: opPublish, Video: 1, Audio: 1})
+	}
+	return p
+}
+
+func (p pair) leave(b *testing.B) {
+	b.Helper()
+	for _, s := range p {
+		s.load.ask(b, command{Op: opLeave})
+	}
+}
+
 // connectNATS returns a connection that ends with the benchmark.
 func (s *system) connectNATS(b *testing.B) *nats.Conn {
 	b.Helper()

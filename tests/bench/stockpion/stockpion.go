@@ -85,7 +85,12 @@ type publication struct {
 // Start serves on free ports of 127.0.0.1 until Close.
 func Start() (*Forwarder, error) {
 	engine, registry := new(webrtc.MediaEngine), new(interceptor.Registry)
-	if err := errors.Join(engine.RegisterDefaultCodecs(), webrtc.RegisterDefaultInterceptors(engine, registry)); err != nil {
+	var settings webrtc.SettingEngine
+	settings.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard}
+	if err := errors.Join(
+		engine.RegisterDefaultCodecs(),
+		webrtc.RegisterDefaultInterceptorsWithOptions(engine, registry, webrtc.WithInterceptorLoggerFactory(settings.LoggerFactory)),
+	); err != nil {
 		return nil, err
 	}
 	udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
@@ -94,8 +99,6 @@ func Start() (*Forwarder, error) {
 	}
 	_ = udp.SetReadBuffer(8 << 20)
 	_ = udp.SetWriteBuffer(8 << 20)
-	var settings webrtc.SettingEngine
-	settings.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard}
 	mux := webrtc.NewICEUDPMux(settings.LoggerFactory.NewLogger("mux"), udp)
 	settings.SetICEUDPMux(mux)
 	settings.SetIncludeLoopbackCandidate(true)

@@ -12,6 +12,7 @@ import (
 	"github.com/pion/interceptor"
 	"github.com/pion/interceptor/pkg/nack"
 	"github.com/pion/interceptor/pkg/report"
+	"github.com/pion/interceptor/pkg/twcc"
 	"github.com/pion/logging"
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
@@ -25,6 +26,9 @@ const (
 	senderReportEvery = 200 * time.Millisecond
 	nackEvery         = 30 * time.Millisecond
 )
+
+// quiet hides what pion says of connections that end under its hands.
+var quiet = &logging.DefaultLoggerFactory{Writer: io.Discard}
 
 // Options says how a client behaves. The zero value is a client like a browser.
 type Options struct {
@@ -97,7 +101,7 @@ func (c *Client) connect() error {
 		return err
 	}
 	var settings webrtc.SettingEngine
-	settings.LoggerFactory = &logging.DefaultLoggerFactory{Writer: io.Discard}
+	settings.LoggerFactory = quiet
 	settings.SetIncludeLoopbackCandidate(true)
 	settings.SetICETimeouts(10*time.Second, 20*time.Second, time.Second)
 	if c.options.AnsweringRole != 0 {
@@ -145,23 +149,23 @@ func codecs(o Options) (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	); err != nil {
 		return nil, nil, err
 	}
-	responder, err := nack.NewResponderInterceptor()
+	responder, err := nack.NewResponderInterceptor(nack.WithResponderLoggerFactory(quiet))
 	if err != nil {
 		return nil, nil, err
 	}
 	registry.Add(responder)
 	if !o.NoRepair {
-		generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(nackEvery))
+		generator, err := nack.NewGeneratorInterceptor(nack.GeneratorInterval(nackEvery), nack.WithGeneratorLoggerFactory(quiet))
 		if err != nil {
 			return nil, nil, err
 		}
 		registry.Add(generator)
 	}
-	sender, err := report.NewSenderInterceptor(report.SenderInterval(senderReportEvery))
+	sender, err := report.NewSenderInterceptor(report.SenderInterval(senderReportEvery), report.WithSenderLoggerFactory(quiet))
 	if err != nil {
 		return nil, nil, err
 	}
-	receiver, err := report.NewReceiverInterceptor()
+	receiver, err := report.NewReceiverInterceptor(report.WithReceiverLoggerFactory(quiet))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -170,7 +174,7 @@ func codecs(o Options) (*webrtc.MediaEngine, *interceptor.Registry, error) {
 	return engine, registry, errors.Join(
 		webrtc.ConfigureSimulcastExtensionHeaders(engine),
 		webrtc.ConfigureTWCCHeaderExtensionSender(engine, registry),
-		webrtc.ConfigureTWCCSender(engine, registry),
+		webrtc.ConfigureTWCCSenderWithOptions(engine, registry, twcc.WithLoggerFactory(quiet)),
 	)
 }
 
