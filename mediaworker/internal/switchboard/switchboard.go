@@ -9,12 +9,18 @@ package switchboard
 import (
 	"context"
 	"sync"
+	"time"
 
 	"switchboard/mediaworker/internal/forward"
 	"switchboard/shared/fault"
 	"switchboard/shared/ids"
 	"switchboard/shared/wire"
 )
+
+// announceWithin is how long a pull waits for a name that a connected publisher
+// has not pushed: its push may be on the way, but clients give up after 5 s, and
+// one unknown name must not hold up the others of its call.
+const announceWithin = time.Second
 
 // Relay opens a publication that lives on another worker. The publication it
 // returns is fed for as long as it has sinks. An error is or wraps a
@@ -123,9 +129,11 @@ func (s *Switchboard) Tracks() int {
 
 // Await returns the publication once it has had its first packet. It waits for
 // the publisher until ctx ends: then the error is TrackNotFound while the
-// publication is unknown or its publisher not connected, else EmptyTrack. A
-// publication that ever sent is returned at once, even if it is silent now. A
-// nil origin, or a session that is not here, fails at once with TrackNotFound.
+// publication is unknown or its publisher not connected, else EmptyTrack. A name
+// that is unknown while its publisher is connected is waited for one second at
+// most. A publication that ever sent is returned at once, even if it is silent
+// now. A nil origin, or a session that is not here, fails at once with
+// TrackNotFound.
 func (s *Switchboard) Await(ctx context.Context, app ids.AppID, key ids.TrackKey, origin *wire.Origin) (*forward.Publication, error) {
 	if origin == nil {
 		return nil, fault.TrackNotFound.New("")
@@ -133,24 +141,32 @@ func (s *Switchboard) Await(ctx context.Context, app ids.AppID, key ids.TrackKey
 	if origin.Worker != s.config.Worker {
 		return s.config.Relay.Open(ctx, app, key, *origin)
 	}
+	var unknown <-chan time.Time // set while a connected publisher has no such name
 	for {
 		found := s.look(address{app, key.Session}, key.Track)
 		if found.left {
 			return nil, fault.TrackNotFound.New("")
 		}
 		var active <-chan struct{}
-		if found.publication != nil {
-			active = found.publication.Active()
+		switch {
+		case found.publication != nil:
+			active, unknown = found.publication.Active(), nil
 			select {
 			case <-active:
 				return found.publication, nil
 			default:
 			}
+		case !found.connected:
+			unknown = nil
+		case unknown == nil:
+			unknown = time.After(announceWithin)
 		}
 		select {
 		case <-active:
 			return found.publication, nil
 		case <-found.changed:
+		case <-unknown:
+			return nil, fault.TrackNotFound.New("")
 		case <-ctx.Done():
 			if found.publication == nil || !found.connected {
 				return nil, fault.TrackNotFound.New("")

@@ -56,11 +56,21 @@ func TestAwait(t *testing.T) {
 		want   *fault.Kind                            // nil: found
 		took   time.Duration
 	}{
-		"sent before":      {"a", local, func(t *testing.T, b *Board, l *forward.Leg) { b.Publish("cam", sent(t, l, 1)) }, nil, nil, 0},
-		"sends later":      {"a", local, nil, func(t *testing.T, b *Board, l *forward.Leg) { b.Publish("cam", sent(t, l, 1)) }, nil, time.Second},
-		"never sends":      {"a", local, func(t *testing.T, b *Board, _ *forward.Leg) { b.SetConnected(true); b.Publish("cam", silent(t)) }, nil, fault.EmptyTrack, limit},
-		"not connected":    {"a", local, func(t *testing.T, b *Board, _ *forward.Leg) { b.Publish("cam", silent(t)) }, nil, fault.TrackNotFound, limit},
-		"never published":  {"a", local, nil, nil, fault.TrackNotFound, limit},
+		"sent before":     {"a", local, func(t *testing.T, b *Board, l *forward.Leg) { b.Publish("cam", sent(t, l, 1)) }, nil, nil, 0},
+		"sends later":     {"a", local, nil, func(t *testing.T, b *Board, l *forward.Leg) { b.Publish("cam", sent(t, l, 1)) }, nil, time.Second},
+		"never sends":     {"a", local, func(t *testing.T, b *Board, _ *forward.Leg) { b.SetConnected(true); b.Publish("cam", silent(t)) }, nil, fault.EmptyTrack, limit},
+		"not connected":   {"a", local, func(t *testing.T, b *Board, _ *forward.Leg) { b.Publish("cam", silent(t)) }, nil, fault.TrackNotFound, limit},
+		"never published": {"a", local, nil, nil, fault.TrackNotFound, limit},
+		"no such name":    {"a", local, func(_ *testing.T, b *Board, _ *forward.Leg) { b.SetConnected(true) }, nil, fault.TrackNotFound, time.Second},
+		"pushed just in time": {"a", local, func(t *testing.T, b *Board, l *forward.Leg) {
+			b.SetConnected(true)
+			go func() { time.Sleep(900 * time.Millisecond); b.Publish("cam", silent(t)) }()
+		}, func(t *testing.T, b *Board, l *forward.Leg) { b.Publish("cam", sent(t, l, 1)) }, nil, time.Second},
+		"connects without it": {"a", local, nil, func(_ *testing.T, b *Board, _ *forward.Leg) { b.SetConnected(true) }, fault.TrackNotFound, 2 * time.Second},
+		"others come and go": {"a", local, func(t *testing.T, b *Board, _ *forward.Leg) {
+			b.SetConnected(true)
+			go func() { time.Sleep(500 * time.Millisecond); b.Publish("other", silent(t)) }()
+		}, nil, fault.TrackNotFound, time.Second},
 		"publisher leaves": {"a", local, nil, func(_ *testing.T, b *Board, _ *forward.Leg) { b.Leave() }, fault.TrackNotFound, time.Second},
 		"withdrawn": {"a", local, func(t *testing.T, b *Board, l *forward.Leg) {
 			p := sent(t, l, 1)
