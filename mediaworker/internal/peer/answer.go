@@ -57,6 +57,7 @@ func (p *Peer) leave(l *line) {
 
 // exchange lets pion apply the offer and make and apply the answer.
 func (p *Peer) exchange(offer *sdpx.Description, wants map[string]Want) (string, error) {
+	p.prompts.learn(offer)
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: p.toPion(offer)}); err != nil {
 		return "", fmt.Errorf("set remote description: %w", err)
 	}

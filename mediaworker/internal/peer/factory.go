@@ -96,6 +96,7 @@ func (f *Factory) New(o Options) (*Peer, error) {
 			numbers: registry{formats: make(map[uint8]forward.Codec), ids: make(map[uint8]string)},
 		},
 	}
+	p.prompts = prompter{mux: f.config.Mux, ufrag: p.ufrag}
 	p.leg = forward.NewLeg(forward.LegConfig{WriteRTCP: p.writeRTCP, CNAME: o.CNAME})
 	p.demux = newDemux(p.leg)
 	if err := p.open(); err != nil {
@@ -141,7 +142,9 @@ func (f *Factory) settings(p *Peer) (webrtc.SettingEngine, error) {
 	s.DisableMediaEngineCopy(true)
 	s.SetNet(f.net)
 	s.SetICECredentials(p.ufrag, p.password)
-	s.SetLite(!p.options.ThirdParty)
+	if s.SetLite(!p.options.ThirdParty); !p.options.ThirdParty {
+		s.SetICEBindingRequestHandler(p.prompts.checked)
+	}
 	s.SetICEUDPMux(f.config.Mux)
 	networks := []webrtc.NetworkType{webrtc.NetworkTypeUDP4, webrtc.NetworkTypeUDP6}
 	if tcp := f.config.Mux.TCPMux(); tcp != nil {

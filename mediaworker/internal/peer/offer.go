@@ -220,6 +220,7 @@ func (p *Peer) Accept(answer *sdpx.Description) error {
 		return fmt.Errorf("%w: set local description: %w", ErrWedged, err)
 	}
 	p.order, p.pending = p.pending.order, nil
+	p.prompts.learn(answer)
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: p.toPion(answer)}); err != nil {
 		return fmt.Errorf("%w: set remote description: %w", ErrWedged, err)
 	}

@@ -37,6 +37,7 @@ type Peer struct {
 
 	gathered        chan struct{} // closed when pion has its candidates
 	ufrag, password string        // our ICE credentials
+	prompts         prompter
 
 	negotiation
 
