@@ -18,7 +18,7 @@ import (
 // The one App of every cluster.
 const (
 	App    ids.AppID = "e2e"
-	Secret           = "e2e-secret-0123456789abcdef"
+	Secret string    = "e2e-secret-0123456789abcdef"
 )
 
 // logTail is how much of each log a failed test shows, bytes.
