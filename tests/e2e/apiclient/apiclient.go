@@ -29,15 +29,23 @@ type Description struct {
 // Track is one entry of a request or of a response. Location is "local" for a
 // push and "remote" for a pull.
 type Track struct {
-	Location      string `json:"location,omitempty"`
-	Mid           string `json:"mid,omitempty"`
-	SessionID     string `json:"sessionId,omitempty"`
-	TrackName     string `json:"trackName,omitempty"`
-	Kind          string `json:"kind,omitempty"`
-	Bidirectional bool   `json:"bidirectionalMediaStream,omitempty"`
-	Status        string `json:"status,omitempty"`
-	ErrorCode     string `json:"errorCode,omitempty"`
-	ErrorText     string `json:"errorDescription,omitempty"`
+	Location      string     `json:"location,omitempty"`
+	Mid           string     `json:"mid,omitempty"`
+	SessionID     string     `json:"sessionId,omitempty"`
+	TrackName     string     `json:"trackName,omitempty"`
+	Kind          string     `json:"kind,omitempty"`
+	Bidirectional bool       `json:"bidirectionalMediaStream,omitempty"`
+	Simulcast     *Simulcast `json:"simulcast,omitempty"`
+	Status        string     `json:"status,omitempty"`
+	ErrorCode     string     `json:"errorCode,omitempty"`
+	ErrorText     string     `json:"errorDescription,omitempty"`
+}
+
+// Simulcast is what a pull wants of a track's layers.
+type Simulcast struct {
+	PreferredRID     string `json:"preferredRid"`
+	PriorityOrdering string `json:"priorityOrdering,omitempty"`
+	RIDNotAvailable  string `json:"ridNotAvailable,omitempty"`
 }
 
 // Request is the body of tracks/new, tracks/close, renegotiate and sessions/new.

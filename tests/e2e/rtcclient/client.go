@@ -281,9 +281,13 @@ func (c *Client) start(s *Source, sender *webrtc.RTPSender) {
 			s.run(c.ctx)
 		}
 	})
+	read := sender.ReadRTCP
+	if s.RID() != "" {
+		read = func() ([]rtcp.Packet, interceptor.Attributes, error) { return sender.ReadSimulcastRTCP(s.RID()) }
+	}
 	c.work.Go(func() {
 		for {
-			packets, _, err := sender.ReadRTCP()
+			packets, _, err := read()
 			if err != nil {
 				return
 			}

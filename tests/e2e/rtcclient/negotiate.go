@@ -11,14 +11,17 @@ import (
 	"switchboard/tests/e2e/apiclient"
 )
 
-// Ref names a publication to pull.
-type Ref struct{ Session, Track string }
+// Ref names a publication to pull, and the layer that is wanted of it.
+type Ref struct {
+	Session, Track string
+	Simulcast      *apiclient.Simulcast
+}
 
 // Published returns the Refs of sources that c pushed.
 func (c *Client) Published(sources ...*Source) []Ref {
 	refs := make([]Ref, len(sources))
 	for i, s := range sources {
-		refs[i] = Ref{c.session, s.Name()}
+		refs[i] = Ref{Session: c.session, Track: s.Name()}
 	}
 	return refs
 }
@@ -322,7 +325,7 @@ func (c *Client) transceiver(mid string) *webrtc.RTPTransceiver {
 func remote(refs []Ref) []apiclient.Track {
 	tracks := make([]apiclient.Track, len(refs))
 	for i, r := range refs {
-		tracks[i] = apiclient.Track{Location: "remote", SessionID: r.Session, TrackName: r.Track}
+		tracks[i] = apiclient.Track{Location: "remote", SessionID: r.Session, TrackName: r.Track, Simulcast: r.Simulcast}
 	}
 	return tracks
 }

@@ -23,6 +23,8 @@ type SourceConfig struct {
 	Name string
 	// Kind is Audio or Video.
 	Kind string
+	// RID makes it one layer of a simulcast track, see Client.PushSimulcast.
+	RID string
 	// StartSequence is the RTP sequence number of the first packet.
 	StartSequence uint16
 	// Interval between frames; default 20 ms for audio and 33 ms for video.
@@ -68,6 +70,9 @@ type Source struct {
 	id     uint32
 	track  *boundTrack
 	began  time.Time
+	// extensions name the section and the layer in every packet of a layer; set
+	// before the source runs.
+	extensions map[uint8]string
 
 	mu       sync.Mutex // guards the fields below
 	next     uint64     // number of the next packet
@@ -101,7 +106,7 @@ func NewSource(config SourceConfig) (*Source, error) {
 	if config.Kind == Video {
 		codec = webrtc.RTPCodecCapability{MimeType: webrtc.MimeTypeVP8, ClockRate: 90000}
 	}
-	track, err := webrtc.NewTrackLocalStaticRTP(codec, config.Name, "stream-"+config.Name)
+	track, err := webrtc.NewTrackLocalStaticRTP(codec, config.Name, "stream-"+config.Name, webrtc.WithRTPStreamID(config.RID))
 	if err != nil {
 		return nil, fmt.Errorf("source %s: %w", config.Name, err)
 	}
@@ -116,6 +121,9 @@ func NewSource(config SourceConfig) (*Source, error) {
 
 // Name returns the trackName.
 func (s *Source) Name() string { return s.config.Name }
+
+// RID returns the layer, "" of a plain track.
+func (s *Source) RID() string { return s.config.RID }
 
 // Kind returns Audio or Video.
 func (s *Source) Kind() string { return s.config.Kind }
@@ -268,6 +276,9 @@ func (s *Source) sendPacket(timestamp uint32, i int, keyframe bool) {
 			Timestamp:      timestamp,
 		},
 		Payload: appendPayload(nil, head, st, s.config.Size),
+	}
+	for id, value := range s.extensions {
+		_ = packet.SetExtension(id, []byte(value)) // ids are of the one-byte form, values short
 	}
 	s.next++
 	if s.next == s.config.HoldAfter {
