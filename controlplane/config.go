@@ -12,6 +12,7 @@ import (
 	"switchboard/controlplane/internal/httpapi"
 	"switchboard/controlplane/internal/placement"
 	"switchboard/shared/ids"
+	"switchboard/shared/natsconn"
 )
 
 // Config is what an operator may set of a control plane. Default has every key
@@ -31,9 +32,9 @@ type Config struct {
 	// every origin.
 	CORSOrigins []string `yaml:"corsOrigins" help:"Origins that browsers may call from; empty is every origin."`
 	// ShutdownTimeout is how long calls in flight may take when it stops.
-	ShutdownTimeout time.Duration `yaml:"shutdownTimeout" help:"Longest wait for calls in flight at the end."`
-	NATS            NATSConfig    `yaml:"nats"`
-	Redis           RedisConfig   `yaml:"redis"`
+	ShutdownTimeout time.Duration   `yaml:"shutdownTimeout" help:"Longest wait for calls in flight at the end."`
+	NATS            natsconn.Config `yaml:"nats"`
+	Redis           RedisConfig     `yaml:"redis"`
 }
 
 // AppConfig is one tenant.
@@ -45,22 +46,6 @@ type AppConfig struct {
 	// Secrets holds one or two bearer secrets, each in plain or as "sha256:" and
 	// its hash in hexadecimal.
 	Secrets []string `yaml:"secrets" json:"secrets" secret:"true"`
-}
-
-// NATSConfig is how a control plane reaches NATS.
-type NATSConfig struct {
-	// URL is one server or several, separated by commas; it may hold a user and
-	// a password, or a token.
-	URL string `yaml:"url" help:"NATS servers, separated by commas."`
-	// Credentials is the path of a NATS .creds file; may be empty.
-	Credentials string `yaml:"credentials" help:"Path of a NATS .creds file."`
-	// CA is the path of PEM certificates that the servers' TLS is checked
-	// against; empty takes the system's.
-	CA string `yaml:"ca" help:"PEM file that the servers' certificates are checked against."`
-	// Cert and Key are the paths of this client's certificate and key, PEM, for
-	// mutual TLS; both or neither.
-	Cert string `yaml:"cert" help:"PEM file of this client's certificate, for mutual TLS."`
-	Key  string `yaml:"key" help:"PEM file of this client's key."`
 }
 
 // RedisConfig is how a control plane reaches Redis.
@@ -85,7 +70,7 @@ func Default() Config {
 		Listen:          "127.0.0.1:8080",
 		Placement:       string(placement.Local),
 		ShutdownTimeout: 10 * time.Second,
-		NATS:            NATSConfig{URL: "nats://127.0.0.1:4222"},
+		NATS:            natsconn.Default(),
 		Redis:           RedisConfig{Addresses: []string{"127.0.0.1:6379"}},
 	}
 }
@@ -115,17 +100,7 @@ func (c Config) Validate() error {
 	if c.ShutdownTimeout < 0 {
 		errs = append(errs, errors.New("shutdownTimeout: want 0 or more"))
 	}
-	return errors.Join(append(errs, c.NATS.validate(), c.Redis.validate())...)
-}
-
-func (c NATSConfig) validate() error {
-	if c.URL == "" {
-		return errors.New(`nats.url: want a server such as "nats://127.0.0.1:4222"`)
-	}
-	if (c.Cert == "") != (c.Key == "") {
-		return errors.New("nats.cert and nats.key: want both or neither")
-	}
-	return nil
+	return errors.Join(append(errs, c.NATS.Validate(), c.Redis.validate())...)
 }
 
 func (c RedisConfig) validate() error {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"switchboard/shared/ids"
+	"switchboard/shared/natsconn"
 )
 
 // Config is what an operator may set of a media worker. The zero value of an
@@ -18,7 +19,7 @@ import (
 type Config struct {
 	// Label is the operator's name for this worker; it survives restarts, while
 	// the worker's id is fresh at each start. 1 to 40 of [A-Za-z0-9_-].
-	Label string `yaml:"label" help:"Name of this worker (default: the host name)."`
+	Label string `yaml:"label" help:"Name of this worker; default: the host name."`
 	// Region is where the worker stands, free text for placement; may be empty.
 	Region string `yaml:"region" help:"Region for placement."`
 	// UDP lists the media sockets as "host:port"; an empty host is every
@@ -38,8 +39,8 @@ type Config struct {
 	// DrainTimeout is how long a drain waits for the last session to end; 0
 	// waits as long as it takes.
 	DrainTimeout time.Duration `yaml:"drainTimeout" help:"Longest wait of a drain; 0 waits for the last session."`
-	// NATS is how Connect reaches the message bus.
-	NATS NATSConfig `yaml:"nats"`
+	// NATS is how the worker reaches the message bus.
+	NATS natsconn.Config `yaml:"nats"`
 }
 
 // Default returns the configuration of a worker that nothing was set for.
@@ -50,7 +51,7 @@ func Default() Config {
 		Advertise:     []string{"auto"},
 		ICETCP:        true,
 		ReceiveBuffer: 8 << 20,
-		NATS:          NATSConfig{URL: "nats://127.0.0.1:4222"},
+		NATS:          natsconn.Default(),
 	}
 }
 
@@ -85,10 +86,7 @@ func (c Config) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: want 0 or more", n.key))
 		}
 	}
-	if (c.NATS.Cert == "") != (c.NATS.Key == "") {
-		errs = append(errs, errors.New("nats.cert and nats.key: want both or neither"))
-	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, c.NATS.Validate())...)
 }
 
 func isIP(s string) bool {

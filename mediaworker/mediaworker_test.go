@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"switchboard/mediaworker"
+	"switchboard/shared/natsconn"
 	"switchboard/shared/standin"
 	"switchboard/shared/testkit"
 	"switchboard/shared/wire"
@@ -264,7 +265,7 @@ func TestNATSComesAndGoes(t *testing.T) {
 // connect returns a connection as the binary makes it.
 func connect(t *testing.T, url string) *nats.Conn {
 	t.Helper()
-	nc, err := mediaworker.Connect(mediaworker.NATSConfig{URL: url}, t.Name(), zap.NewNop())
+	nc, err := natsconn.Connect(natsconn.Config{URL: url}, t.Name(), zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"switchboard/mediaworker/internal/report"
 	"switchboard/mediaworker/internal/session"
 	"switchboard/mediaworker/internal/switchboard"
+	"switchboard/shared/natsconn"
 	"switchboard/shared/wire"
 )
 
@@ -75,7 +76,7 @@ func (w *Worker) start(ctx context.Context) (_ *parts, err error) {
 	p.background.Go(func() { p.reporter.Run(running) })
 	p.background.Go(func() { p.watchNATS(running) })
 	log.Info("worker ready", zap.String("label", w.config.Label), zap.Stringers("udp", p.mux.Addresses()),
-		zap.Strings("advertised", p.addresses), zap.Bool("iceTcp", p.mux.TCPMux() != nil), zap.String("nats", nc.ConnectedUrlRedacted()))
+		zap.Strings("advertised", p.addresses), zap.Bool("iceTcp", p.mux.TCPMux() != nil), zap.String("nats", natsconn.Server(nc)))
 	close(w.ready)
 	return p, nil
 }

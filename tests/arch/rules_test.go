@@ -108,7 +108,7 @@ var libraries = []library{
 		"echo stays at the HTTP edge"},
 	{"github.com/nats-io/nats.go", []string{
 		"controlplane/internal/dispatch", "controlplane/internal/events", "mediaworker/internal/command", "mediaworker/internal/report",
-		"shared/testkit", "shared/standin", "controlplane/*", "controlplane/cmd", "mediaworker/*", "mediaworker/cmd", "deployments", "tests"},
+		"shared/natsconn", "shared/testkit", "shared/standin", "controlplane/*", "controlplane/cmd", "mediaworker/*", "mediaworker/cmd", "deployments", "tests"},
 		"NATS stays in the packages that speak to the other tier, and in wiring"},
 	{"github.com/nats-io/nats-server/v2", []string{"shared/standin", "deployments", "tests"},
 		"the embedded server is for development and tests"},

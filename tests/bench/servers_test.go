@@ -14,6 +14,7 @@ import (
 
 	"switchboard/controlplane"
 	"switchboard/mediaworker"
+	"switchboard/shared/natsconn"
 	"switchboard/shared/standin"
 	"switchboard/shared/testkit"
 	"switchboard/tests/bench/stockpion"
@@ -46,7 +47,7 @@ func runWorker() error {
 	config.Label = "bench"
 	config.UDP, config.Advertise = []string{"127.0.0.1:0"}, []string{"127.0.0.1"}
 	config.NATS.URL = os.Getenv(natsVariable)
-	conn, err := mediaworker.Connect(config.NATS, "bench", zap.NewNop())
+	conn, err := natsconn.Connect(config.NATS, "bench", zap.NewNop())
 	if err != nil {
 		return err
 	}

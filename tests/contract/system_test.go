@@ -14,6 +14,7 @@ import (
 
 	"switchboard/controlplane"
 	"switchboard/mediaworker"
+	"switchboard/shared/natsconn"
 	"switchboard/shared/obs"
 	"switchboard/shared/standin"
 )
@@ -93,7 +94,7 @@ func startWorker(ctx context.Context, log *zap.Logger) (*mediaworker.Worker, fun
 	config.Label = "contract"
 	config.UDP, config.Advertise = []string{"127.0.0.1:0"}, []string{"127.0.0.1"}
 	config.NATS.URL = bus
-	conn, err := mediaworker.Connect(config.NATS, config.Label, log)
+	conn, err := natsconn.Connect(config.NATS, config.Label, log)
 	if err != nil {
 		return nil, nil, err
 	}

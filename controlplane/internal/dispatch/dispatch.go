@@ -23,6 +23,7 @@ import (
 
 	"switchboard/controlplane/internal/placement"
 	"switchboard/shared/ids"
+	"switchboard/shared/natsconn"
 	"switchboard/shared/wire"
 )
 
@@ -48,8 +49,8 @@ type Client struct {
 // the client, and asks all of them for a heartbeat. It fails where NATS would
 // not carry the largest message of the protocol.
 func Start(nc *nats.Conn, log *zap.Logger) (*Client, error) {
-	if limit := nc.MaxPayload(); limit < wire.MinMaxPayload {
-		return nil, fmt.Errorf("the NATS server's max_payload is %d bytes; set it to %d or more", limit, wire.MinMaxPayload)
+	if err := natsconn.CheckMaxPayload(nc); err != nil {
+		return nil, err
 	}
 	c := &Client{nc: nc, log: log, workers: newTable(), attemptTimeout: attemptTimeout}
 	c.ctx, c.cancel = context.WithCancel(context.Background())

@@ -14,6 +14,7 @@ import (
 
 	"switchboard/mediaworker"
 	"switchboard/shared/config"
+	"switchboard/shared/natsconn"
 	"switchboard/shared/obs"
 )
 
@@ -49,7 +50,7 @@ func run(s settings) error {
 		return err
 	}
 	defer log.Sync()
-	nc, err := mediaworker.Connect(s.NATS, name+" "+s.Label, log)
+	nc, err := natsconn.Connect(s.NATS, name+" "+s.Label, log)
 	if err != nil {
 		return err
 	}

@@ -14,6 +14,7 @@ import (
 	"switchboard/controlplane"
 	"switchboard/mediaworker"
 	"switchboard/shared/ids"
+	"switchboard/shared/natsconn"
 )
 
 func (c *Cluster) startReplica(ctx context.Context, i int) (replica, error) {
@@ -60,7 +61,7 @@ func (c *Cluster) startWorker(ctx context.Context, i int) (worker, error) {
 	if err != nil {
 		return nil, err
 	}
-	conn, err := mediaworker.Connect(config.NATS, label, log)
+	conn, err := natsconn.Connect(config.NATS, label, log)
 	if err != nil {
 		return nil, err
 	}
