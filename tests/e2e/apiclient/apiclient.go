@@ -141,6 +141,15 @@ func (c *Client) NewSession(ctx context.Context) (string, error) {
 	return r.SessionID, nil
 }
 
+// NewThirdPartySession creates a session whose client is an ICE-lite server.
+func (c *Client) NewThirdPartySession(ctx context.Context) (string, error) {
+	r, err := c.call(ctx, http.MethodPost, "/sessions/new?thirdparty=true", nil, http.StatusCreated)
+	if err != nil {
+		return "", err
+	}
+	return r.SessionID, nil
+}
+
 // NewTracks pushes or pulls.
 func (c *Client) NewTracks(ctx context.Context, session string, body Request) (*Response, error) {
 	return c.call(ctx, http.MethodPost, "/sessions/"+session+"/tracks/new", body, http.StatusOK)

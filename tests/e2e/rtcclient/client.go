@@ -42,6 +42,9 @@ type Options struct {
 	PayloadTypes PayloadTypes
 	// NoRepair switches off the client's own NACKs.
 	NoRepair bool
+	// ThirdParty makes it a server that speaks ICE-lite (RFC 8445 section 2.5): it
+	// waits for checks at the candidates in its descriptions.
+	ThirdParty bool
 	// TCP connects over ICE-TCP only (RFC 6544).
 	TCP bool
 }
@@ -71,7 +74,11 @@ type Client struct {
 
 // New creates a session and a PeerConnection that is not connected yet.
 func New(ctx context.Context, api *apiclient.Client, options Options) (*Client, error) {
-	session, err := api.NewSession(ctx)
+	create := api.NewSession
+	if options.ThirdParty {
+		create = api.NewThirdPartySession
+	}
+	session, err := create(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -103,6 +110,7 @@ func (c *Client) connect() error {
 	var settings webrtc.SettingEngine
 	settings.LoggerFactory = quiet
 	settings.SetIncludeLoopbackCandidate(true)
+	settings.SetLite(c.options.ThirdParty)
 	settings.SetICETimeouts(10*time.Second, 20*time.Second, time.Second)
 	if c.options.AnsweringRole != 0 {
 		if err := settings.SetAnsweringDTLSRole(c.options.AnsweringRole); err != nil {

@@ -226,9 +226,14 @@ func (c *Client) CloseForced(ctx context.Context, mids ...string) (*apiclient.Re
 
 // CloseNegotiated stops the sections of mids and ends their tracks by an offer.
 func (c *Client) CloseNegotiated(ctx context.Context, mids ...string) (*apiclient.Response, error) {
+	return c.CloseStopping(ctx, mids, mids...)
+}
+
+// CloseStopping is CloseNegotiated that stops fewer sections than it closes.
+func (c *Client) CloseStopping(ctx context.Context, stop []string, mids ...string) (*apiclient.Response, error) {
 	c.negotiating.Lock()
 	defer c.negotiating.Unlock()
-	for _, mid := range mids {
+	for _, mid := range stop {
 		if t := c.transceiver(mid); t != nil {
 			if err := t.Stop(); err != nil {
 				return nil, err
@@ -275,6 +280,11 @@ func (c *Client) offer() (*apiclient.Description, error) {
 	if err := c.pc.SetLocalDescription(offer); err != nil {
 		return nil, fmt.Errorf("set local offer: %w", err)
 	}
+	if c.options.ThirdParty {
+		if offer.SDP, err = c.gathered(); err != nil {
+			return nil, err
+		}
+	}
 	// pion wants its own text back, so only the server sees the role.
 	if first && c.options.OfferSetup != "" {
 		offer.SDP = strings.ReplaceAll(offer.SDP, "a=setup:actpass", "a=setup:"+c.options.OfferSetup)
@@ -310,7 +320,22 @@ func (c *Client) sendAnswer(ctx context.Context) error {
 	if err := c.pc.SetLocalDescription(answer); err != nil {
 		return fmt.Errorf("set local answer: %w", err)
 	}
+	if c.options.ThirdParty {
+		if answer.SDP, err = c.gathered(); err != nil {
+			return err
+		}
+	}
 	return c.api.Renegotiate(ctx, c.session, answer.SDP)
+}
+
+// gathered returns the local description with its candidates.
+func (c *Client) gathered() (string, error) {
+	select {
+	case <-webrtc.GatheringCompletePromise(c.pc):
+		return c.pc.LocalDescription().SDP, nil
+	case <-c.ctx.Done():
+		return "", c.ctx.Err()
+	}
 }
 
 func (c *Client) transceiver(mid string) *webrtc.RTPTransceiver {
