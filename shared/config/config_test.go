@@ -112,18 +112,19 @@ func TestMistakesAreNamed(t *testing.T) {
 		{name: "unknown flag", args: []string{"--lisen=x"}, want: "lisen"},
 		{name: "stray word", args: []string{"serve"}, want: `"serve" is not a flag`},
 		{name: "unknown key", file: "nats:\n  ulr: x\n", want: `unknown field "ulr"`},
-		{name: "wrong type", file: "timeout: [1]\n", want: "timeout"},
+		{name: "wrong type", file: "timeout: [1]\n", want: "[1:10] cannot"},
 		{name: "missing file", args: []string{"--config", "/does/not/exist"}, want: "no such file"},
 		{name: "number", env: map[string]string{"SWITCHBOARD_NATS_MAX_PENDING": "many"},
 			want: `nats.maxPending (from environment SWITCHBOARD_NATS_MAX_PENDING): "many" is not a whole number in range`},
 		{name: "duration", args: []string{"--timeout=10"}, want: `timeout (from flag --timeout): "10" is not a duration such as 10s or 1m30s`},
 		{name: "bool", args: []string{"--verbose=perhaps"}, want: "true or false"},
-		{name: "yaml", args: []string{"--apps", "[{name: x}]"}, want: "apps (from flag --apps): [redacted] is not valid YAML"},
+		{name: "yaml", args: []string{"--apps", "[{name: x}]"}, want: "apps (from flag --apps): [redacted] is not valid YAML: unknown field \"name\""},
+		{name: "file beside a secret", file: "nats:\n  password: hush\n  ulr: x\n", want: `[3:3] unknown field "ulr"`},
 		{name: "validation", args: []string{"--timeout=-1s"}, want: "timeout is -1s, want 0 or more (prog --print-config shows"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			_, _, err := run(t, tc.file, tc.env, tc.args...)
-			if err == nil || !strings.Contains(err.Error(), tc.want) {
+			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "hush") {
 				t.Errorf("error %v, want one with %q", err, tc.want)
 			}
 		})

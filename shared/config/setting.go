@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding"
+	"errors"
 	"fmt"
 	"reflect"
 	"strconv"
@@ -141,10 +142,20 @@ func (s *setting) assign(text string) (want string) {
 		v.Set(stringList(v.Type(), text))
 	default:
 		if err := yaml.UnmarshalWithOptions([]byte(text), v.Addr().Interface(), yaml.Strict()); err != nil {
-			return "valid YAML for " + v.Type().String()
+			return "valid YAML: " + yamlMessage(err)
 		}
 	}
 	return ""
+}
+
+// yamlMessage is the mistake alone, without the text around it, which may hold
+// secrets.
+func yamlMessage(err error) string {
+	var mistake yaml.Error
+	if errors.As(err, &mistake) {
+		return mistake.GetMessage()
+	}
+	return "it cannot be read"
 }
 
 // holdsSecrets reports whether a value of type t has secret parts.

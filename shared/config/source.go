@@ -70,14 +70,14 @@ func readFile(path string, into any, settings []*setting) error {
 	}
 	var tree map[string]any
 	if err := yaml.Unmarshal(data, &tree); err != nil {
-		return fmt.Errorf("configuration file %s: %w", path, err)
+		return fileError(path, err)
 	}
 	if len(tree) == 0 {
 		return nil
 	}
 	decoded := reflect.New(reflect.TypeOf(into).Elem())
 	if err := yaml.UnmarshalWithOptions(data, decoded.Interface(), yaml.Strict()); err != nil {
-		return fmt.Errorf("configuration file %s: %w", path, err)
+		return fileError(path, err)
 	}
 	for i, from := range settingsOf(decoded.Interface()) {
 		if holds(tree, from.keys) {
@@ -86,6 +86,12 @@ func readFile(path string, into any, settings []*setting) error {
 		}
 	}
 	return nil
+}
+
+// fileError says what is wrong and where, without the lines around it: they may
+// hold secrets.
+func fileError(path string, err error) error {
+	return fmt.Errorf("configuration file %s: %s", path, yaml.FormatError(err, false, false))
 }
 
 func holds(tree map[string]any, keys []string) bool {
