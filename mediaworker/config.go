@@ -32,8 +32,9 @@ type Config struct {
 	// ICETCP also listens on TCP, on the same port numbers, for clients whose
 	// network blocks UDP (RFC 6544).
 	ICETCP bool `yaml:"iceTcp" help:"Also take media over TCP on the same ports."`
-	// ReceiveBuffer is the wanted SO_RCVBUF of each media socket, bytes.
-	ReceiveBuffer int `yaml:"receiveBuffer" help:"Wanted receive buffer of a media socket, bytes."`
+	// ReceiveBuffer is the wanted SO_RCVBUF of each media socket, bytes; 0 takes
+	// what the system gives.
+	ReceiveBuffer int `yaml:"receiveBuffer" help:"Wanted receive buffer of a media socket, bytes; 0: the system's."`
 	// MaxSessions is how many sessions the worker takes; 0 sets no limit.
 	MaxSessions int `yaml:"maxSessions" help:"Most sessions at once; 0 sets no limit."`
 	// DrainTimeout is how long a drain waits for the last session to end; 0

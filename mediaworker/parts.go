@@ -2,6 +2,7 @@ package mediaworker
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
@@ -38,7 +39,7 @@ func (w *Worker) start(ctx context.Context) (_ *parts, err error) {
 	p := &parts{worker: w}
 	p.mux, err = netio.Listen(netio.Config{UDP: w.config.UDP, TCP: w.config.ICETCP, ReadBuffer: w.config.ReceiveBuffer})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("udp: %w", err)
 	}
 	defer func() {
 		if err != nil {

@@ -44,10 +44,22 @@ func (d devCommand) Validate() error {
 	case d.UDPPort < 0 || d.UDPPort+d.Workers > 65536:
 		return fmt.Errorf("--udp-port is %d, want 0 or a port with room for %d workers", d.UDPPort, d.Workers)
 	}
-	if _, _, err := net.SplitHostPort(d.Listen); err != nil {
-		return fmt.Errorf("--listen: %w", err)
+	if _, err := d.mediaHost(); err != nil {
+		return err
 	}
 	return nil
+}
+
+// mediaHost is the host of Listen as the workers want it: an address.
+func (d devCommand) mediaHost() (string, error) {
+	host, _, err := net.SplitHostPort(d.Listen)
+	if host == "localhost" {
+		host = "127.0.0.1"
+	}
+	if err != nil || host != "" && net.ParseIP(host) == nil {
+		return "", fmt.Errorf("--listen is %q, want host:port with an IP address, localhost or nothing as the host", d.Listen)
+	}
+	return host, nil
 }
 
 // Run serves until it is told to stop.
@@ -72,7 +84,7 @@ func (d devCommand) run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	log.Warn("Redis is a stand-in inside this process: for development only, everything in it is lost at exit")
+	log.Info("Redis is a stand-in inside this process: for development only, everything in it is lost at exit")
 
 	parts := devParts{command: d, bus: bus, store: store, log: log}
 	defer parts.close()
@@ -119,16 +131,14 @@ func (p *devParts) start(ctx context.Context, group *errgroup.Group) error {
 func (p *devParts) addWorker(i int) error {
 	c := mediaworker.Default()
 	c.Label = "w" + strconv.Itoa(i+1)
-	host, _, err := net.SplitHostPort(p.command.Listen)
+	c.ReceiveBuffer = 0 // enough for one machine, on any system
+	host, err := p.command.mediaHost()
 	if err != nil {
 		return err
 	}
 	port := 0
 	if p.command.UDPPort != 0 {
 		port = p.command.UDPPort + i
-	}
-	if host == "localhost" {
-		host = "127.0.0.1"
 	}
 	c.UDP = []string{net.JoinHostPort(host, strconv.Itoa(port))}
 	conn, err := p.bus.Connect("mediaworker " + c.Label)

@@ -73,7 +73,7 @@ func TestDevRefusesWhatItCannotUse(t *testing.T) {
 		{func(*devCommand) {}, ""},
 		{func(d *devCommand) { d.Workers = 0 }, "--workers is 0, want 1 to 64"},
 		{func(d *devCommand) { d.UDPPort = 65536 }, "--udp-port is 65536"},
-		{func(d *devCommand) { d.Listen = "8080" }, "--listen: address 8080: missing port"},
+		{func(d *devCommand) { d.Listen = "8080" }, `--listen is "8080", want host:port`},
 	} {
 		d := good
 		tc.change(&d)

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -17,17 +16,9 @@ import (
 
 // commands is the command line.
 type commands struct {
-	Dev     devCommand     `cmd:"" help:"Run everything in this process, on loopback, for development."`
-	Cluster clusterCommand `cmd:"" help:"Run two control planes and three workers as processes, with redis-server and nats-server."`
-	Version versionCommand `cmd:"" help:"Print the version."`
-}
-
-type versionCommand struct{}
-
-// Run prints the version.
-func (versionCommand) Run() error {
-	_, err := fmt.Println("switchboard", config.Version())
-	return err
+	Dev     devCommand       `cmd:"" help:"Run everything in this process, on loopback, for development."`
+	Cluster clusterCommand   `cmd:"" help:"Run two control planes and three workers as processes, with redis-server and nats-server."`
+	Version kong.VersionFlag `help:"Print the version, then exit."`
 }
 
 func main() {
@@ -36,6 +27,7 @@ func main() {
 		kong.Name("switchboard"),
 		kong.Description("A self-hosted WebRTC SFU, compatible with the Cloudflare Realtime SFU API."),
 		kong.ConfigureHelp(kong.HelpOptions{Compact: true}),
+		kong.Vars{"version": "switchboard " + config.Version()},
 		kong.Bind(interrupts()),
 	)
 	line.FatalIfErrorf(line.Run())

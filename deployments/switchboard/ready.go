@@ -96,8 +96,10 @@ func (a app) orRandom() (app, error) {
 	if a.AppSecret == "" {
 		a.AppSecret = randomHex(16)
 	}
-	_, err := ids.ParseAppID(a.AppID)
-	return a, err
+	if _, err := ids.ParseAppID(a.AppID); err != nil {
+		return a, fmt.Errorf("--app-id: %w", err)
+	}
+	return a, nil
 }
 
 func randomHex(n int) string {
@@ -109,14 +111,16 @@ func randomHex(n int) string {
 // awaitReady asks base/readyz until it answers 200 or ctx ends.
 func awaitReady(ctx context.Context, base string) error {
 	const pause = 50 * time.Millisecond
+	var answer error // why it is not ready
 	for {
-		var answer error // why it is not ready
 		request, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/readyz", nil)
 		if err != nil {
 			return err
 		}
 		if response, err := http.DefaultClient.Do(request); err != nil {
-			answer = err
+			if ctx.Err() == nil || answer == nil {
+				answer = err
+			}
 		} else {
 			body, _ := io.ReadAll(io.LimitReader(response.Body, 1<<10)) // for the error text only
 			_ = response.Body.Close()
