@@ -132,6 +132,7 @@ func (c *ControlPlane) serve(ctx context.Context, server *http.Server, listener 
 		return fmt.Errorf("serve: %w", err)
 	case <-ctx.Done():
 	}
+	c.deps.Log.Info("stopping when the calls in flight are answered", zap.Duration("timeout", c.config.ShutdownTimeout))
 	limit, cancel := context.WithTimeout(context.WithoutCancel(ctx), c.config.ShutdownTimeout)
 	defer cancel()
 	err := server.Shutdown(limit)

@@ -1,5 +1,5 @@
 // Command controlplane answers the HTTP API until it is told to stop by SIGTERM
-// or SIGINT; it then finishes the calls in flight.
+// or SIGINT; it then finishes the calls in flight. A second signal kills it.
 package main
 
 import (
@@ -57,6 +57,6 @@ func run(s settings) error {
 		return err
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
-	defer stop()
+	context.AfterFunc(ctx, stop)
 	return tier.Run(ctx)
 }
