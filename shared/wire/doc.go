@@ -24,6 +24,7 @@
 //	         Nats-Service-Error: <errorDescription>
 //	         with the fault.Fault as JSON in the body
 //
-// Commands of one session are executed in the order in which they arrive at
-// its worker, which counts them: Reply.Rev.
+// Commands of one session are executed one at a time, and counted: Reply.Rev.
+// Those that are under way together run in any order, a pull after it has
+// waited for its publishers; whoever needs an order awaits each reply.
 package wire
