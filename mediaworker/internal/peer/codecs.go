@@ -160,6 +160,13 @@ func find(section *sdpx.Section, want forward.Codec) (forward.Codec, bool) {
 	return forward.Codec{}, false
 }
 
+// Carries reports whether the client can take a stream of the codec in its
+// section.
+func Carries(section *sdpx.Section, codec forward.Codec) bool {
+	_, ok := find(section, codec)
+	return ok
+}
+
 // compatible: the same format and, where it has profiles, the same profile. The
 // level may differ (RFC 6184 section 8.2.2).
 func compatible(a, b forward.Codec) bool {

@@ -9,6 +9,7 @@ import (
 	"pgregory.net/rapid"
 
 	"switchboard/mediaworker/internal/forward"
+	"switchboard/mediaworker/internal/switchboard"
 	"switchboard/shared/fault"
 	"switchboard/shared/ids"
 	"switchboard/shared/wire"
@@ -32,23 +33,30 @@ func (r *rig) stage() *stage {
 		wire.Video: {MimeType: "video/VP8", ClockRate: 90000, PayloadType: 96, RTXPayloadType: 97},
 	}
 	for i, kind := range []wire.Kind{wire.Audio, wire.Video} {
-		media := forward.NewPublication(forward.PublicationConfig{App: app, Key: ids.TrackKey{Session: st.id, Track: st.tracks[kind]}, Kind: kind})
-		r.t.Cleanup(media.Close)
-		ssrc := uint32(i + 1)
-		packet, err := (&rtp.Packet{Header: rtp.Header{Version: 2, SSRC: ssrc, PayloadType: codecs[kind].PayloadType}, Payload: []byte{0x10, 0, 0, 0}}).Marshal()
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		in := st.leg.Buffer(ssrc, false)
-		if err := st.leg.Bind(media, forward.Stream{SSRC: ssrc, Codec: codecs[kind]}); err != nil {
-			r.t.Fatal(err)
-		}
-		if _, err := in.Write(packet); err != nil {
-			r.t.Fatal(err)
-		}
-		board.Publish(st.tracks[kind], media)
+		r.play(st, board, uint32(i+1), st.tracks[kind], kind, codecs[kind])
 	}
+	// A track that few clients take.
+	r.play(st, board, 3, "reel", wire.Video, forward.Codec{MimeType: "video/AV1", ClockRate: 90000, PayloadType: 45, Fmtp: "profile=2"})
 	return st
+}
+
+// play publishes a track on the stage and sends its first packet.
+func (r *rig) play(st *stage, board *switchboard.Board, ssrc uint32, name ids.TrackName, kind wire.Kind, codec forward.Codec) {
+	r.t.Helper()
+	media := forward.NewPublication(forward.PublicationConfig{App: app, Key: ids.TrackKey{Session: st.id, Track: name}, Kind: kind})
+	r.t.Cleanup(media.Close)
+	packet, err := (&rtp.Packet{Header: rtp.Header{Version: 2, SSRC: ssrc, PayloadType: codec.PayloadType}, Payload: []byte{0x10, 0, 0, 0}}).Marshal()
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	in := st.leg.Buffer(ssrc, false)
+	if err := st.leg.Bind(media, forward.Stream{SSRC: ssrc, Codec: codec}); err != nil {
+		r.t.Fatal(err)
+	}
+	if _, err := in.Write(packet); err != nil {
+		r.t.Fatal(err)
+	}
+	board.Publish(name, media)
 }
 
 func (st *stage) pulls(kinds ...wire.Kind) []wire.Pull {

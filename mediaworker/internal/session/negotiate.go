@@ -82,7 +82,7 @@ func (s *session) answer(offer *sdpx.Description) (*wire.SessionDescription, err
 		}
 	}
 	s.negotiated = true
-	s.forget()
+	s.sweep()
 	s.attach()
 	return &wire.SessionDescription{Type: wire.Answer, SDP: text}, nil
 }
@@ -185,13 +185,17 @@ func (s *session) abandon(first bool, mids []string) {
 	s.discard(old)
 }
 
-// forget drops what is left of closed tracks whose section is gone.
-func (s *session) forget() {
+// sweep closes the tracks of sections that the client has ended or refused, and
+// drops what is left of tracks that were closed a while ago.
+func (s *session) sweep() {
 	now := time.Now()
 	for mid, sec := range s.sections {
-		past := func(closedAt time.Time) bool { return !listed(closedAt, now) }
-		kept := sec.publication != nil && !past(sec.publication.closedAt) || sec.pull != nil && !past(sec.pull.closedAt)
-		if remote := s.peer.Remote().Section(mid); !kept && (remote == nil || !remote.Live()) {
+		if remote := s.remote(mid); remote != nil && remote.Live() {
+			continue
+		}
+		s.closeSection(sec)
+		kept := sec.publication != nil && listed(sec.publication.closedAt, now) || sec.pull != nil && listed(sec.pull.closedAt, now)
+		if !kept {
 			s.drop(mid)
 		}
 	}

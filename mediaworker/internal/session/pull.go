@@ -87,8 +87,17 @@ func (p *puller) into(i int) {
 		p.fail(i, fault.InvalidParams.New("The section is for %s, the track is %s.", sec.kind, p.results[i].Kind))
 		return
 	}
+	codec, _ := p.found[i].media.Codec()
+	if remote := p.s.remote(sec.mid); remote != nil && !peer.Carries(remote, codec) {
+		p.fail(i, noCommonFormat(codec))
+		return
+	}
 	p.results[i].Mid = sec.mid
 	p.s.pullIn(sec, item, p.found[i].media)
+}
+
+func noCommonFormat(codec forward.Codec) error {
+	return fault.TrackError.New("The client of this session has no format in common with the track (%s).", codec.MimeType)
 }
 
 // pullIn makes the publication what is sent in the section.
@@ -123,7 +132,7 @@ func (s *session) offerPull(command *wire.TracksNew, all []found) (*wire.Reply, 
 		codec, _ := all[i].media.Codec()
 		out := s.outgoing(p.results[i].Kind, codec)
 		if !s.peer.CanSend(out) {
-			p.fail(i, fault.TrackError.New("The client of this session has no format in common with the track (%s).", codec.MimeType))
+			p.fail(i, noCommonFormat(codec))
 			continue
 		}
 		want := peer.Want{Send: out, Receive: item.Bidirectional}
@@ -186,12 +195,12 @@ func (s *session) answerPull(command *wire.TracksNew, all []found) (*wire.Reply,
 		if p.results[i].Fault != nil {
 			continue
 		}
-		target := s.receiving(offer, item, p.results[i].Kind, chosen)
+		codec, _ := all[i].media.Codec()
+		target := s.receiving(offer, item, codec, chosen)
 		if target == nil {
-			p.fail(i, fault.InvalidParams.New("The offer has no free section that receives %s for this track.", p.results[i].Kind))
+			p.fail(i, fault.InvalidParams.New("The offer has no free section that receives %s for this track.", codec.MimeType))
 			continue
 		}
-		codec, _ := all[i].media.Codec()
 		sec := s.section(target.Mid, wire.Kind(target.Kind))
 		if sec.out == nil {
 			sec.out = s.outgoing(sec.kind, codec)
@@ -215,8 +224,8 @@ func (s *session) answerPull(command *wire.TracksNew, all []found) (*wire.Reply,
 }
 
 // receiving picks the section of the client's offer for an item: the one it
-// names, else the first of its kind that receives and carries nothing.
-func (s *session) receiving(offer *sdpx.Description, item wire.Pull, kind wire.Kind, chosen map[string]int) *sdpx.Section {
+// names, else the first that receives, takes the format and carries nothing.
+func (s *session) receiving(offer *sdpx.Description, item wire.Pull, codec forward.Codec, chosen map[string]int) *sdpx.Section {
 	for i := range offer.Sections {
 		sec := &offer.Sections[i]
 		_, taken := chosen[sec.Mid]
@@ -225,7 +234,7 @@ func (s *session) receiving(offer *sdpx.Description, item wire.Pull, kind wire.K
 		if item.Mid != "" && item.Mid != sec.Mid || taken || carries && item.Mid == "" {
 			continue
 		}
-		if sec.Live() && wire.Kind(sec.Kind) == kind && sec.Direction.Receives() {
+		if sec.Live() && sec.Direction.Receives() && peer.Carries(sec, codec) {
 			return sec
 		}
 	}

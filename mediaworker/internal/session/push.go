@@ -54,7 +54,7 @@ func (s *session) discover(offer *sdpx.Description, given []wire.Push) []wire.Pu
 	for i := range offer.Sections {
 		sec := &offer.Sections[i]
 		known := s.sections[sec.Mid]
-		if taken[sec.Mid] || !sec.Live() || !sec.Direction.Sends() || sec.Kind == sdpx.Application || known != nil && known.publication.live() {
+		if taken[sec.Mid] || !sends(sec) || sec.Kind == sdpx.Application || known != nil && known.publication.live() {
 			continue
 		}
 		found = append(found, wire.Push{Mid: sec.Mid, TrackName: ids.TrackName(uuid.NewString())})
@@ -70,14 +70,18 @@ func (s *session) refuse(p wire.Push, offer *sdpx.Description) *fault.Fault {
 		return fault.InvalidParams.New("The offer has no section with mid %q.", p.Mid)
 	case sec.Kind == sdpx.Application:
 		return fault.InvalidParams.New("The section with mid %q carries data channels, not media.", p.Mid)
-	case !sec.Live() || !sec.Direction.Sends():
+	case !sends(sec):
 		return fault.InvalidParams.New("The section with mid %q does not send: its direction must be sendonly or sendrecv.", p.Mid)
 	}
-	if other := s.byName(p.TrackName); other != nil && other.mid != p.Mid {
+	if other := s.byName(p.TrackName); other != nil && other.mid != p.Mid && sends(offer.Section(other.mid)) {
 		return fault.RepeatedLocalTrack.New("")
 	}
 	return nil
 }
+
+// sends reports whether the client sends in the section of its description,
+// which may be nil.
+func sends(sec *sdpx.Section) bool { return sec != nil && sec.Live() && sec.Direction.Sends() }
 
 // byName is the section of a live publication.
 func (s *session) byName(name ids.TrackName) *section {
@@ -93,6 +97,9 @@ func (s *session) byName(name ids.TrackName) *section {
 func (s *session) publishIn(p wire.Push, offer *sdpx.Description) wire.TrackResult {
 	if f := s.refuse(p, offer); f != nil {
 		return wire.TrackResult{TrackName: p.TrackName, Fault: f}
+	}
+	if former := s.byName(p.TrackName); former != nil && former.mid != p.Mid {
+		s.unpublish(former) // the client has stopped sending it there
 	}
 	kind := wire.Kind(offer.Section(p.Mid).Kind)
 	sec := s.section(p.Mid, kind)

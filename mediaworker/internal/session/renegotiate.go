@@ -45,6 +45,7 @@ func (s *session) renegotiate(command *wire.Renegotiate) (*wire.Reply, error) {
 			s.peer.Publish(mid, sec.publication.media)
 		}
 	}
+	s.sweep()
 	s.attach()
 	return &wire.Reply{}, nil
 }

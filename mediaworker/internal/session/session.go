@@ -257,6 +257,14 @@ func (s *session) section(mid string, kind wire.Kind) *section {
 	return sec
 }
 
+// remote is the client's latest section of that mid, nil before it has one.
+func (s *session) remote(mid string) *sdpx.Section {
+	if d := s.peer.Remote(); d != nil {
+		return d.Section(mid)
+	}
+	return nil
+}
+
 func (s *session) drop(mid string) {
 	delete(s.sections, mid)
 	for i, m := range s.order {
@@ -277,7 +285,7 @@ func (s *session) nextMid() string {
 			mid = strconv.Itoa(s.named)
 		}
 		s.named++
-		if s.sections[mid] == nil && (s.peer.Remote() == nil || s.peer.Remote().Section(mid) == nil) {
+		if s.sections[mid] == nil && s.remote(mid) == nil {
 			return mid
 		}
 	}
