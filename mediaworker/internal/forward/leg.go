@@ -246,6 +246,14 @@ func (l *Leg) Subscribe(p *Publication, cfg SubscriptionConfig) (*Subscription, 
 	return s, nil
 }
 
+// Retire forgets the numbers that an outgoing SSRC has reached: it is never
+// used again.
+func (l *Leg) Retire(ssrc uint32) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.egresses, ssrc)
+}
+
 // forget takes a subscription out of the leg.
 func (l *Leg) forget(s *Subscription) {
 	l.mu.Lock()

@@ -51,7 +51,7 @@ func (a *agent) check(s *socket, p *packet) bool {
 		return true
 	}
 	c := a.conns[s.index].Load()
-	if c == nil {
+	if c == nil || c.admission.crowded() && s.stranger(c, p.from) {
 		a.counters.dropped.Add(1)
 		return false
 	}

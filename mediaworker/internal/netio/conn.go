@@ -22,8 +22,9 @@ const (
 // conn is the queue between a socket's loop and one agent: what pion sees as
 // the agent's own socket. Several handles may share it.
 type conn struct {
-	agent  *agent
-	socket *socket
+	agent     *agent
+	socket    *socket
+	admission admission
 
 	// bound is the address of the latest write, while it is bound to this
 	// conn in the socket's table; written under socket.mu, read by writers.
@@ -43,7 +44,7 @@ type conn struct {
 }
 
 func newConn(a *agent, s *socket) *conn {
-	c := &conn{agent: a, socket: s}
+	c := &conn{agent: a, socket: s, admission: newAdmission()}
 	c.arrived.L = &c.mu
 	return c
 }

@@ -96,6 +96,10 @@ func (s *socket) route(p *packet) bool {
 		if c == nil {
 			return false
 		}
+		if !c.admission.admits(p.bytes()) {
+			c.agent.counters.dropped.Add(1)
+			return false
+		}
 		c.agent.counters.media.Add(1)
 		c.deliver(p)
 		return true
@@ -136,6 +140,13 @@ func (s *socket) routeSTUN(p *packet) bool {
 	return a.check(s, p)
 }
 
+// stranger reports whether an address is not one of c's.
+func (s *socket) stranger(c *conn, from netip.AddrPort) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.remotes[from] != c
+}
+
 // connOf returns the conn that an address is bound to, or counts and returns nil.
 func (s *socket) connOf(from netip.AddrPort) *conn {
 	s.mu.Lock()
@@ -169,6 +180,9 @@ func (s *socket) bind(c *conn, remote netip.AddrPort, authenticated bool) {
 		return
 	case owner != nil:
 		owner.forget(remote)
+	}
+	if authenticated {
+		c.admission.answers()
 	}
 	if len(c.remotes) == maxRemotes {
 		oldest := *c.remotes[0]

@@ -14,7 +14,8 @@ type UfragStats struct {
 	// Sent are datagrams that the agent sent.
 	Sent uint64
 	// Held are checks kept by Hold; Dropped are datagrams that found the queue
-	// full, the agent closed, or grew too old while held.
+	// full, the agent closed, grew too old while held, or came from one address
+	// or SSRC too many.
 	Held, Dropped uint64
 	// FirstArrival is when the first check came; zero if none did.
 	FirstArrival time.Time

@@ -18,8 +18,12 @@ import (
 // packets come on pion's read loop, everything else from the session.
 type demux struct {
 	leg *forward.Leg
+	// flooded is called when the client has too many streams, with mu held, and
+	// must not block.
+	flooded func()
 
 	mu           sync.Mutex // guards what follows
+	open         int        // buffers that pion holds
 	sections     map[string]*sdpx.Section
 	declared     map[uint32]string // SSRC → mid, of sections without rids
 	repair       map[uint32]bool   // SSRCs of declared retransmissions
@@ -29,21 +33,60 @@ type demux struct {
 	streams      map[uint32]*ingress             // with a stream that is open
 }
 
-func newDemux(leg *forward.Leg) *demux {
-	return &demux{leg: leg, publications: make(map[string]*forward.Publication), streams: make(map[uint32]*ingress)}
+// maxBuffers bounds the streams of one peer: the SSRCs that its client sends
+// and those that its RTCP names. pion keeps state of each for the peer's life.
+const maxBuffers = 8192
+
+func newDemux(leg *forward.Leg, flooded func()) *demux {
+	return &demux{
+		leg: leg, flooded: flooded,
+		publications: make(map[string]*forward.Publication), streams: make(map[uint32]*ingress),
+	}
 }
 
 // buffer is pion's buffer factory: what pion decrypts goes to the leg, and
 // pion's own readers see the end of the stream at once.
 func (d *demux) buffer(kind packetio.BufferPacketType, ssrc uint32) io.ReadWriteCloser {
-	if kind == packetio.RTCPBufferPacket {
-		return d.leg.Buffer(ssrc, true)
-	}
-	in := &ingress{demux: d, ssrc: ssrc, leg: d.leg.Buffer(ssrc, false)}
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.open == maxBuffers {
+		d.flooded()
+		return nowhere{}
+	}
+	d.open++
+	if kind == packetio.RTCPBufferPacket {
+		return &control{ReadWriteCloser: d.leg.Buffer(ssrc, true), demux: d, ssrc: ssrc}
+	}
+	in := &ingress{demux: d, ssrc: ssrc, leg: d.leg.Buffer(ssrc, false)}
 	d.streams[ssrc] = in
 	return in
+}
+
+// nowhere is the buffer of a stream too many.
+type nowhere struct{}
+
+func (nowhere) Write(p []byte) (int, error) { return len(p), nil }
+func (nowhere) Read([]byte) (int, error)    { return 0, io.EOF }
+func (nowhere) Close() error                { return nil }
+
+// control is where RTCP for one SSRC comes in.
+type control struct {
+	io.ReadWriteCloser
+	demux *demux
+	ssrc  uint32
+	once  sync.Once
+}
+
+// Close is called by pion when it has stopped the sender of this SSRC, whose
+// numbers nobody will continue, or with the transport.
+func (c *control) Close() error {
+	c.once.Do(func() {
+		c.demux.mu.Lock()
+		c.demux.open--
+		c.demux.mu.Unlock()
+		c.demux.leg.Retire(c.ssrc)
+	})
+	return c.ReadWriteCloser.Close()
 }
 
 // describe takes the client's description: what its streams belong to from now on.
@@ -218,6 +261,7 @@ func (d *demux) forget(in *ingress) {
 	defer d.mu.Unlock()
 	if d.streams[in.ssrc] == in {
 		delete(d.streams, in.ssrc)
+		d.open--
 	}
 }
 

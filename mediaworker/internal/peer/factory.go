@@ -98,7 +98,7 @@ func (f *Factory) New(o Options) (*Peer, error) {
 	}
 	p.prompts = prompter{mux: f.config.Mux, ufrag: p.ufrag}
 	p.leg = forward.NewLeg(forward.LegConfig{WriteRTCP: p.writeRTCP, CNAME: o.CNAME})
-	p.demux = newDemux(p.leg)
+	p.demux = newDemux(p.leg, p.flood)
 	if err := p.open(); err != nil {
 		p.leg.Close()
 		return nil, err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pion/rtcp"
 	"github.com/pion/webrtc/v4"
@@ -34,6 +35,11 @@ type Peer struct {
 	pc      *webrtc.PeerConnection
 	leg     *forward.Leg
 	demux   *demux
+
+	// closing is the closing of a peer whose client sends too many streams.
+	closing  sync.WaitGroup
+	flooding sync.Once
+	flooded  atomic.Bool
 
 	gathered        chan struct{} // closed when pion has its candidates
 	ufrag, password string        // our ICE credentials
@@ -185,10 +191,20 @@ var (
 	ErrCodec = errors.New("no common format")
 )
 
+// flood closes the transport beside the caller, pion's read loop: only that
+// ends what pion keeps of each stream.
+func (p *Peer) flood() {
+	p.flooding.Do(func() {
+		p.flooded.Store(true)
+		p.closing.Go(func() { _ = p.pc.Close() })
+	})
+}
+
 // Close ends the transport and waits for pion's goroutines. Subscriptions of
 // the peer are closed, its streams unbound; publications live on.
 func (p *Peer) Close() {
 	p.leg.Close()
 	_ = p.pc.GracefulClose() // nothing is left to do about an error
+	p.closing.Wait()
 	<-p.gathered
 }

@@ -230,7 +230,7 @@ func TestDemux(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			leg := forward.NewLeg(forward.LegConfig{})
 			defer leg.Close()
-			x := newDemux(leg)
+			x := newDemux(leg, func() { t.Error("too many streams") })
 			x.describe(d)
 			publications := make(map[string]*forward.Publication)
 			for _, mid := range []string{"sim", "one", "mic", "off"} {
@@ -264,15 +264,16 @@ func TestDemux(t *testing.T) {
 func TestVerdict(t *testing.T) {
 	connecting := State{Connection: wire.ConnectionConnecting}
 	for want, f := range map[string]facts{
-		"No session description":     {state: State{Connection: wire.ConnectionNew}},
-		"No connectivity check arr":  {state: connecting, negotiated: true},
-		"No connectivity check of":   {state: connecting, negotiated: true, unknown: 3},
-		"none could be answered":     {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4}},
-		"no DTLS followed":           {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4}},
-		"handshake is under way":     {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 1}},
-		"the DTLS handshake failed":  {state: State{Connection: wire.ConnectionFailed, Closed: true}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 1}},
-		"nothing more came":          {state: State{Connection: wire.ConnectionDisconnected}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 9, MediaPackets: 100}},
-		"The client closed its conn": {state: State{Connection: wire.ConnectionDisconnected, Closed: true}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 9, MediaPackets: 100}},
+		"over 8192 different streams": {state: State{Connection: wire.ConnectionDisconnected, Closed: true}, negotiated: true, flooded: true},
+		"No session description":      {state: State{Connection: wire.ConnectionNew}},
+		"No connectivity check arr":   {state: connecting, negotiated: true},
+		"No connectivity check of":    {state: connecting, negotiated: true, unknown: 3},
+		"none could be answered":      {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4}},
+		"no DTLS followed":            {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4}},
+		"handshake is under way":      {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 1}},
+		"the DTLS handshake failed":   {state: State{Connection: wire.ConnectionFailed, Closed: true}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 1}},
+		"nothing more came":           {state: State{Connection: wire.ConnectionDisconnected}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 9, MediaPackets: 100}},
+		"The client closed its conn":  {state: State{Connection: wire.ConnectionDisconnected, Closed: true}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 9, MediaPackets: 100}},
 	} {
 		if got := verdict(f); !strings.Contains(got, want) {
 			t.Errorf("verdict on %+v is %q, want %q in it", f, got, want)

@@ -17,7 +17,7 @@ func (p *Peer) Verdict() string {
 	}
 	stats, _ := p.factory.config.Mux.Stats(p.ufrag)
 	return verdict(facts{
-		state: state, negotiated: p.Negotiated(), stats: stats, addresses: p.addresses(),
+		state: state, flooded: p.flooded.Load(), negotiated: p.Negotiated(), stats: stats, addresses: p.addresses(),
 		unknown: p.factory.config.Mux.Counters().UnknownUfrag,
 	})
 }
@@ -35,6 +35,7 @@ func (p *Peer) addresses() string {
 // facts are what a verdict is judged from.
 type facts struct {
 	state      State
+	flooded    bool // the client had too many streams
 	negotiated bool
 	stats      netio.UfragStats
 	addresses  string // ours, as clients are told
@@ -44,6 +45,8 @@ type facts struct {
 func verdict(f facts) string {
 	s := f.stats
 	switch {
+	case f.flooded:
+		return fmt.Sprintf("The client sent, or named in RTCP, over %d different streams: its connection was closed.", maxBuffers)
 	case f.state.Closed && f.state.Connection == wire.ConnectionDisconnected && s.DTLSPackets > 0:
 		return "The client closed its connection, or dropped its transport without sending a new offer."
 	case s.MediaPackets > 0:
