@@ -24,13 +24,9 @@ func (s *session) push(command *wire.TracksNew) (*wire.Reply, error) {
 	if command.AutoDiscover {
 		pushes = append(pushes, s.discover(offer, pushes)...)
 	}
-	// A track that is to be sent back later needs its sender in this answer.
 	for _, p := range pushes {
-		if p.Bidirectional && s.refuse(p, offer) == nil {
-			sec := s.section(p.Mid, wire.Kind(offer.Section(p.Mid).Kind))
-			if sec.out == nil {
-				sec.out = s.outgoing(sec.kind, forward.Codec{})
-			}
+		if s.refuse(p, offer) == nil {
+			s.expect(p, wire.Kind(offer.Section(p.Mid).Kind))
 		}
 	}
 	answer, err := s.answer(offer)
@@ -42,6 +38,21 @@ func (s *session) push(command *wire.TracksNew) (*wire.Reply, error) {
 		reply.Tracks = append(reply.Tracks, s.publishIn(p, offer))
 	}
 	return reply, nil
+}
+
+// expect prepares the section of a push for the answer, which must take what the
+// client sends, even where an earlier track was closed, and must hold the sender
+// of a track that is to be sent back later.
+func (s *session) expect(p wire.Push, kind wire.Kind) {
+	if sec := s.sections[p.Mid]; sec != nil {
+		sec.closed = false
+	}
+	if !p.Bidirectional {
+		return
+	}
+	if sec := s.section(p.Mid, kind); sec.out == nil {
+		sec.out = s.outgoing(kind, forward.Codec{})
+	}
 }
 
 // discover names the sending sections that carry no track yet.

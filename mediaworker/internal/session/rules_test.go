@@ -40,6 +40,9 @@ func TestRepublishOnSameMid(t *testing.T) {
 	}
 	cam.name = "cam2"
 	reply = publisher.push(cam)
+	if text := sectionText(reply.SessionDescription.SDP, cam.tr.Mid()); !strings.Contains(text, "a=recvonly\r\n") {
+		t.Errorf("the answer does not take the track, so that browsers do not send it:\n%s", text)
+	}
 	if diff := cmp.Diff(&[]wire.Publication{{TrackName: "cam2", Mid: cam.tr.Mid(), Kind: wire.Video, Generation: 1}}, reply.Publications); diff != "" {
 		t.Error("publications (-want +got):\n", diff)
 	}
