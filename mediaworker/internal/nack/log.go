@@ -86,7 +86,14 @@ func (l *Log) advance(sequence uint64, now time.Duration) {
 	}
 	for s := from; s < sequence; s++ {
 		l.clear(s)
-		l.miss(missing{sequence: s, noticed: now, next: now})
+	}
+	// Of a long gap only the newest can be asked for.
+	first := max(from, sequence-min(sequence, maxMissing))
+	if excess := len(l.missing) + int(sequence-first) - maxMissing; excess > 0 {
+		l.missing = slices.Delete(l.missing, 0, excess)
+	}
+	for s := first; s < sequence; s++ {
+		l.missing = append(l.missing, missing{sequence: s, noticed: now, next: now})
 	}
 	l.mark(sequence)
 }

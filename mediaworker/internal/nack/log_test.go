@@ -148,6 +148,36 @@ func TestReceivedAllocatesNothing(t *testing.T) {
 	}
 }
 
+// A publisher that leaps as far as a gap goes must cost about as much as one
+// that loses nothing.
+func BenchmarkLeaps(b *testing.B) {
+	var l Log
+	sequence := uint64(0)
+	for b.Loop() {
+		l.Received(sequence, 0)
+		sequence += maxGap
+	}
+}
+
+func TestLongGap(t *testing.T) {
+	var l Log
+	l.Received(0, 0)
+	l.Received(5, 0)
+	l.Received(1000, 0)
+	got := due(&l, 0)
+	if len(got) != maxMissing || got[0] != 1000-maxMissing || got[maxMissing-1] != 999 {
+		t.Errorf("%d numbers are asked for, from %d to %d; want the newest %d", len(got), got[0], got[len(got)-1], maxMissing)
+	}
+	// The earlier ones of the next gap take the place of the oldest.
+	l.Received(1011, ms)
+	if got := due(&l, ms); len(got) != 10 || got[0] != 1001 {
+		t.Errorf("the next gap is asked for as %v", got)
+	}
+	if got := due(&l, time.Second); len(got) != maxMissing || got[0] != 1000-maxMissing+10 {
+		t.Errorf("%d numbers are asked for again, from %d", len(got), got[0])
+	}
+}
+
 func BenchmarkReceived(b *testing.B) {
 	var l Log
 	seq := uint64(65536)
