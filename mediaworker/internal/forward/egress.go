@@ -18,6 +18,10 @@ const (
 	stampsKept = 128
 	// maxResend bounds the packets that one NACK message may ask for.
 	maxResend = 256
+	// maxCredit bounds the packets that may be sent again at once. Each packet
+	// sent earns one: a subscriber that asks for everything again and again gets
+	// twice the stream and not more.
+	maxCredit = 1024
 )
 
 // egress is an outgoing SSRC of a leg with the numbers it has reached. It
@@ -32,6 +36,7 @@ type egress struct {
 	stamps []sent
 	// Of the packets sent, for sender reports.
 	packets, octets uint32
+	credit          int // packets that may be sent again
 }
 
 type sent struct {
@@ -169,6 +174,7 @@ func (s *Subscription) forward(p *packet.Packet) int {
 	if size > 0 {
 		e.packets++
 		e.octets += uint32(len(p.Payload()))
+		e.credit = min(e.credit+1, maxCredit)
 	}
 	return size
 }
@@ -262,7 +268,11 @@ func (s *Subscription) resend(sequences []uint16) {
 	}
 	at := now()
 	packets, bytes := 0, 0
+	var lacking *encoding
 	for _, seq := range sequences {
+		if s.egress.credit == 0 {
+			break
+		}
 		origin, ok := s.egress.munger.Locate(seq)
 		if !ok {
 			continue
@@ -270,14 +280,21 @@ func (s *Subscription) resend(sequences []uint16) {
 		l := t.publication.at(int(origin.Layer))
 		p := l.cached(origin.Stream, origin.Sequence, at)
 		if p == nil {
-			l.chase(at) // when it comes, it is sent like any other
+			if lacking != nil && lacking != l {
+				lacking.chase(at)
+			}
+			lacking = l
 			continue
 		}
 		if n := s.repeat(p); n > 0 {
+			s.egress.credit--
 			packets++
 			bytes += n
 		}
 		p.Release()
+	}
+	if lacking != nil {
+		lacking.chase(at) // what comes is sent like any other
 	}
 	if packets > 0 {
 		s.counting.egress(packets, bytes)

@@ -112,12 +112,21 @@ func (l *encoding) close() {
 
 // ingest takes packets in: numbers, inspects and caches them, and notes losses.
 // It returns those to send on, in the same slice, and the numbers to ask the
-// source for. The packets left out are released.
-func (l *encoding) ingest(burst []*packet.Packet, lost []uint16) ([]*packet.Packet, []uint16) {
+// source for. The packets left out are released. A burst that makes it panic is
+// lost.
+func (l *encoding) ingest(burst []*packet.Packet, lost []uint16) (fresh []*packet.Packet, asked []uint16) {
+	defer func() {
+		if r := recover(); r != nil {
+			fresh, asked = nil, lost[:0]
+			l.queue.lose(len(burst))
+			l.publication.panicked(r)
+		}
+	}()
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	t := l.track.Load()
-	fresh, bytes := burst[:0], 0
+	fresh = burst[:0]
+	bytes := 0
 	for _, p := range burst {
 		bytes += p.Size()
 		if l.closed || t == nil || p.Stream != t.stream || !l.accept(p, t) {

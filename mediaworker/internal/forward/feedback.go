@@ -100,10 +100,17 @@ func (l *Leg) post(p rtcp.Packet) { l.tick.post(p) }
 func (l *Leg) wake() { l.tick.wake() }
 
 // run sends what is due, and says how long it can wait then; 0 is for ever. It
-// is called by one goroutine at a time.
-func (l *Leg) run() time.Duration {
+// is called by one goroutine at a time. A round that panics is left.
+func (l *Leg) run() (wait time.Duration) {
+	defer func() {
+		if r := recover(); r != nil {
+			wait = reportEvery
+			if l.cfg.Panicked != nil {
+				l.cfg.Panicked(r)
+			}
+		}
+	}()
 	at := now()
-	wait := time.Duration(0)
 	sooner := func(d time.Duration) {
 		if wait == 0 || d < wait {
 			wait = d

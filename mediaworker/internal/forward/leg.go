@@ -31,6 +31,9 @@ type LegConfig struct {
 	WriteRTCP func([]rtcp.Packet) error
 	// CNAME is sent with sender reports (RFC 3550 section 6.5.1).
 	CNAME string
+	// Panicked is told of a panic in the leg's own goroutine, on it and with its
+	// stack. May be nil; it must not block.
+	Panicked func(value any)
 }
 
 // Stream is one incoming encoding.

@@ -31,6 +31,9 @@ type PublicationConfig struct {
 	// Usage of the publisher's session. The publication counts in a child of
 	// it and ends that child when it is closed. May be nil.
 	Usage *Usage
+	// Panicked is told of a panic over the publisher's packets, on the goroutine
+	// and with the stack of it. May be nil; it must not block.
+	Panicked func(value any)
 }
 
 // Publication is a pushed track: its layers, and the sinks that their packets
@@ -169,6 +172,12 @@ func (p *Publication) Close() {
 	}
 	p.outlets.Store(&[]*outlet{})
 	p.usage.End()
+}
+
+func (p *Publication) panicked(value any) {
+	if p.cfg.Panicked != nil {
+		p.cfg.Panicked(value)
+	}
 }
 
 // Closed is closed by Close.

@@ -73,7 +73,14 @@ func (q *queue) take(spare []*packet.Packet) ([]*packet.Packet, *outlet, bool) {
 	}
 }
 
-// overrun counts the packets that found the queue full.
+// lose counts packets that were taken in vain.
+func (q *queue) lose(packets int) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.dropped += uint64(packets)
+}
+
+// overrun counts the packets that found the queue full or were lost.
 func (q *queue) overrun() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()

@@ -1,6 +1,7 @@
 package forward
 
 import (
+	"encoding/binary"
 	"time"
 
 	"github.com/pion/rtcp"
@@ -17,6 +18,9 @@ func (l *Leg) dispatch(ssrc uint32, b []byte) {
 			l.malformed.Add(1)
 		}
 	}()
+	if first, ok := firstNamed(b); !ok || first != ssrc {
+		return
+	}
 	packets, err := rtcp.Unmarshal(b)
 	if err != nil {
 		l.malformed.Add(1)
@@ -24,10 +28,39 @@ func (l *Leg) dispatch(ssrc uint32, b []byte) {
 	}
 	at := now()
 	for _, p := range packets {
-		if to := p.DestinationSSRC(); len(to) > 0 && to[0] == ssrc {
-			l.handle(p, at)
-		}
+		l.handle(p, at)
 	}
+}
+
+// firstNamed returns the first SSRC that an RTCP packet is about, as pion lists
+// them; false for packets that nothing is done with. It spares reading a packet
+// as often as it names an SSRC.
+func firstNamed(b []byte) (ssrc uint32, ok bool) {
+	if len(b) < 8 {
+		return 0, false
+	}
+	count, at := b[0]&0x1f, 0
+	switch typ := rtcp.PacketType(b[1]); {
+	case typ == rtcp.TypeSenderReport && count == 0:
+		at = 4 // its own
+	case typ == rtcp.TypeSenderReport:
+		at = 28 // of the first report block
+	case typ == rtcp.TypeReceiverReport && count > 0:
+		at = 8
+	case typ == rtcp.TypeTransportSpecificFeedback,
+		typ == rtcp.TypePayloadSpecificFeedback && count == rtcp.FormatPLI:
+		at = 8
+	case typ == rtcp.TypePayloadSpecificFeedback && count == rtcp.FormatFIR:
+		at = 12
+	case typ == rtcp.TypePayloadSpecificFeedback && count == rtcp.FormatREMB:
+		at = 20
+	default:
+		return 0, false
+	}
+	if len(b) < at+4 {
+		return 0, false
+	}
+	return binary.BigEndian.Uint32(b[at:]), true
 }
 
 func (l *Leg) handle(p rtcp.Packet, at time.Duration) {

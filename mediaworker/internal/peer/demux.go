@@ -21,6 +21,8 @@ type demux struct {
 	// flooded is called when the client has too many streams, with mu held, and
 	// must not block.
 	flooded func()
+	// panicked is told of a panic over a packet; may be nil.
+	panicked func(value any)
 
 	mu           sync.Mutex // guards what follows
 	open         int        // buffers that pion holds
@@ -286,8 +288,14 @@ type ingress struct {
 	payloadType uint8
 }
 
-// Write takes one decrypted packet on pion's read loop.
+// Write takes one decrypted packet on pion's read loop. One that makes it panic
+// is lost.
 func (in *ingress) Write(p []byte) (int, error) {
+	defer func() {
+		if r := recover(); r != nil && in.demux.panicked != nil {
+			in.demux.panicked(r)
+		}
+	}()
 	if in.state.Load() == streamUnbound {
 		if len(p) < minHeader {
 			return len(p), nil

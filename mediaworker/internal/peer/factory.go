@@ -83,6 +83,9 @@ type Options struct {
 	// OnState is told of every change of the transport. It is called from
 	// pion's goroutines, one call at a time, and must not block.
 	OnState func(State)
+	// Panicked is told of a panic over the client's packets, on the goroutine
+	// and with the stack of it. May be nil; it must not block.
+	Panicked func(value any)
 }
 
 // New returns a fresh peer with a certificate of its own, which has not
@@ -97,8 +100,9 @@ func (f *Factory) New(o Options) (*Peer, error) {
 		},
 	}
 	p.prompts = prompter{mux: f.config.Mux, ufrag: p.ufrag}
-	p.leg = forward.NewLeg(forward.LegConfig{WriteRTCP: p.writeRTCP, CNAME: o.CNAME})
+	p.leg = forward.NewLeg(forward.LegConfig{WriteRTCP: p.writeRTCP, CNAME: o.CNAME, Panicked: o.Panicked})
 	p.demux = newDemux(p.leg, p.flood)
+	p.demux.panicked = o.Panicked
 	if err := p.open(); err != nil {
 		p.leg.Close()
 		return nil, err

@@ -24,7 +24,8 @@ func (s *session) begin(ctx context.Context, command Command, a *attempt) {
 		return
 	}
 	started := s.crew.start(func() {
-		all := s.await(budget, c.Pull)
+		var all []found
+		s.protect(func() { all = s.await(budget, c.Pull) })
 		// What was found in time is pulled, however late it is now.
 		s.run(s.ctx, a, func() (wire.Message, error) {
 			defer cancel()

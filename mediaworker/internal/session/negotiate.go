@@ -122,12 +122,12 @@ func (s *session) install(fresh transport) {
 		}
 	}
 	s.board.SetConnected(false)
-	s.endWithin(reconnectWithin)
+	s.unlessConnected(reconnectWithin, s.giveUp)
 	s.discard(old)
 }
 
 // discard closes a peer beside the mailbox, as pion's close waits.
-func (s *session) discard(t transport) { _ = s.crew.start(t.Close) }
+func (s *session) discard(t transport) { _ = s.crew.start(func() { s.protect(t.Close) }) }
 
 // offerSections makes an offer that adds sections and starts to wait for its
 // answer.

@@ -32,9 +32,12 @@ func (s *session) await(ctx context.Context, pulls []wire.Pull) []found {
 	results := make([]found, len(pulls))
 	var waits sync.WaitGroup
 	for i := range pulls {
+		results[i].err = fault.Internal.New("")
 		waits.Go(func() {
-			media, err := s.registry.deps.Switchboard.Await(ctx, s.app, pulls[i].TrackKey, pulls[i].Origin)
-			results[i] = found{media, err}
+			s.protect(func() {
+				media, err := s.registry.deps.Switchboard.Await(ctx, s.app, pulls[i].TrackKey, pulls[i].Origin)
+				results[i] = found{media, err}
+			})
 		})
 	}
 	waits.Wait()

@@ -132,6 +132,7 @@ func (s *session) publish(sec *section, p wire.Push) {
 		media: forward.NewPublication(forward.PublicationConfig{
 			App: s.app, Key: ids.TrackKey{Session: s.id, Track: p.TrackName},
 			Generation: s.generations[p.TrackName], Kind: sec.kind, Usage: s.usage,
+			Panicked: s.panicked,
 		}),
 	}
 	s.board.Publish(p.TrackName, sec.publication.media)

@@ -24,6 +24,8 @@ import (
 const (
 	// connectWithin is how long a session may stay unconnected after it began.
 	connectWithin = 60 * time.Second
+	// explainAfter is when the log says why it is not connected yet.
+	explainAfter = 10 * time.Second
 	// reconnectWithin is how long it may stay without a transport after it lost
 	// one, noticed by the transport after a few seconds of silence.
 	reconnectWithin = 30 * time.Second
@@ -193,6 +195,23 @@ func (s *session) guard(work func() (wire.Message, error)) (reply wire.Message, 
 	return work()
 }
 
+// panicked ends the session after a panic of one of its other goroutines, which
+// calls it with the panic's stack.
+func (s *session) panicked(value any) {
+	s.log.Error("session goroutine panicked", zap.Any("panic", value), zap.ByteString("stack", debug.Stack()))
+	s.event(func() { s.end("internal error") })
+}
+
+// protect calls f, whose panic ends this session alone.
+func (s *session) protect(f func()) {
+	defer func() {
+		if r := recover(); r != nil {
+			s.panicked(r)
+		}
+	}()
+	f()
+}
+
 // event posts something that happened outside of the session. An ended session
 // does not hear it.
 func (s *session) event(what func()) {
@@ -211,7 +230,7 @@ func (s *session) newPeer() (transport, error) {
 	var made transport
 	ready := make(chan struct{})
 	made, err := s.registry.newPeer(peer.Options{
-		ThirdParty: s.thirdParty, CNAME: string(s.id),
+		ThirdParty: s.thirdParty, CNAME: string(s.id), Panicked: s.panicked,
 		OnState: func(state peer.State) {
 			s.event(func() {
 				<-ready
