@@ -47,6 +47,9 @@ type Peer struct {
 
 	negotiation
 
+	// iceConnected and wasConnected stay true from the first time on.
+	iceConnected, wasConnected atomic.Bool
+
 	stateMu sync.Mutex // guards what follows, and orders calls of OnState
 	state   State
 }
@@ -71,9 +74,12 @@ func (p *Peer) watch() {
 		close(p.gathered)
 	}()
 	p.pc.OnICEConnectionStateChange(func(s webrtc.ICEConnectionState) {
-		if s == webrtc.ICEConnectionStateChecking {
+		switch s {
+		case webrtc.ICEConnectionStateChecking:
 			// The agent knows the client's credentials from here on.
 			p.factory.config.Mux.Release(p.ufrag)
+		case webrtc.ICEConnectionStateConnected:
+			p.iceConnected.Store(true)
 		}
 	})
 	// pion calls this in a goroutine of its own each time, in no order: the
@@ -90,6 +96,7 @@ func (p *Peer) stateChanged() {
 	}
 	p.state = state
 	if state.Connection == wire.ConnectionConnected {
+		p.wasConnected.Store(true)
 		p.leg.Connected()
 	}
 	if p.options.OnState != nil {

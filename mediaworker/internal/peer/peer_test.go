@@ -261,26 +261,6 @@ func TestDemux(t *testing.T) {
 	}
 }
 
-func TestVerdict(t *testing.T) {
-	connecting := State{Connection: wire.ConnectionConnecting}
-	for want, f := range map[string]facts{
-		"over 8192 different streams": {state: State{Connection: wire.ConnectionDisconnected, Closed: true}, negotiated: true, flooded: true},
-		"No session description":      {state: State{Connection: wire.ConnectionNew}},
-		"No connectivity check arr":   {state: connecting, negotiated: true},
-		"No connectivity check of":    {state: connecting, negotiated: true, unknown: 3},
-		"none could be answered":      {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4}},
-		"no DTLS followed":            {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4}},
-		"handshake is under way":      {state: connecting, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 1}},
-		"the DTLS handshake failed":   {state: State{Connection: wire.ConnectionFailed, Closed: true}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 1}},
-		"nothing more came":           {state: State{Connection: wire.ConnectionDisconnected}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 9, MediaPackets: 100}},
-		"The client closed its conn":  {state: State{Connection: wire.ConnectionDisconnected, Closed: true}, negotiated: true, stats: netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 9, MediaPackets: 100}},
-	} {
-		if got := verdict(f); !strings.Contains(got, want) {
-			t.Errorf("verdict on %+v is %q, want %q in it", f, got, want)
-		}
-	}
-}
-
 func TestRewrite(t *testing.T) {
 	in := "v=0\r\na=group:BUNDLE m0 m1\r\nm=audio 9 X 111\r\na=mid:m0\r\na=sendrecv\r\na=rtpmap:111 opus/48000\r\na=x\r\na=ssrc:1 x:y\r\nm=video 0 X 0\r\nc=IN IP4 0.0.0.0\r\n"
 	want := "v=0\r\na=group:BUNDLE 0 m1\r\nm=audio 9 X 9\r\na=mid:0\r\na=x\r\na=recvonly\r\na=rtpmap:9 G722/8000\r\nm=video 0 X 0\r\nc=IN IP4 0.0.0.0\r\na=mid:1\r\na=inactive\r\n"

@@ -5,64 +5,98 @@ import (
 	"strings"
 
 	"switchboard/mediaworker/internal/netio"
+	"switchboard/shared/sdpx"
 	"switchboard/shared/wire"
 )
 
 // Verdict says in one sentence why the transport is not connected, or is empty
-// when it is.
+// when it is. For the goroutine that negotiates.
 func (p *Peer) Verdict() string {
 	state := p.State()
 	if state.Connection == wire.ConnectionConnected {
 		return ""
 	}
-	stats, _ := p.factory.config.Mux.Stats(p.ufrag)
+	mux := p.factory.config.Mux
+	stats, _ := mux.Stats(p.ufrag)
+	counters := mux.Counters()
+	addresses, reach := describeCandidates(p.factory.config.Candidates)
 	return verdict(facts{
-		state: state, flooded: p.flooded.Load(), negotiated: p.Negotiated(), stats: stats, addresses: p.addresses(),
-		unknown: p.factory.config.Mux.Counters().UnknownUfrag,
+		state: state, flooded: p.flooded.Load(), offering: p.Offering(), negotiated: p.Negotiated(),
+		iceConnected: p.iceConnected.Load(), wasConnected: p.wasConnected.Load(),
+		stats: stats, others: counters.STUNRequests + counters.UnknownUfrag, addresses: addresses, reach: reach,
 	})
 }
 
-func (p *Peer) addresses() string {
+// describeCandidates lists our addresses, and says who alone can reach them; ""
+// where that is not known.
+func describeCandidates(candidates []sdpx.Candidate) (addresses, reach string) {
 	var list []string
-	for _, c := range p.factory.config.Candidates {
+	loopback, private := true, true
+	for _, c := range candidates {
+		ip := c.Address.Addr()
+		loopback, private = loopback && ip.IsLoopback(), private && (ip.IsLoopback() || ip.IsPrivate())
 		if !c.TCP {
 			list = append(list, c.Address.String())
 		}
 	}
-	return strings.Join(list, ", ")
+	switch {
+	case loopback:
+		reach = "this machine"
+	case private:
+		reach = "this network"
+	}
+	return strings.Join(list, ", "), reach
 }
 
-// facts are what a verdict is judged from.
+// facts are what a verdict is judged from. Those of netio are about UDP alone.
 type facts struct {
-	state      State
-	flooded    bool // the client had too many streams
-	negotiated bool
-	stats      netio.UfragStats
-	addresses  string // ours, as clients are told
-	unknown    uint64 // checks that came for no session of this worker
+	state        State
+	flooded      bool // the client had too many streams
+	offering     bool // our offer is not answered
+	negotiated   bool
+	iceConnected bool // once, over UDP or TCP
+	wasConnected bool
+	stats        netio.UfragStats
+	others       uint64 // checks that came for other sessions, of this worker or not
+	addresses    string // ours, as clients are told
+	reach        string // who alone can reach them
 }
 
 func verdict(f facts) string {
 	s := f.stats
+	left := f.state.Closed && f.state.Connection == wire.ConnectionDisconnected
 	switch {
 	case f.flooded:
 		return fmt.Sprintf("The client sent, or named in RTCP, over %d different streams: its connection was closed.", maxBuffers)
-	case f.state.Closed && f.state.Connection == wire.ConnectionDisconnected && s.DTLSPackets > 0:
+	case f.wasConnected && left:
 		return "The client closed its connection, or dropped its transport without sending a new offer."
-	case s.MediaPackets > 0:
+	case f.wasConnected:
 		return "The connection was up and then nothing more came from the client: its network or its device went away."
+	case !f.negotiated && f.offering:
+		return "An offer of the SFU waits for the client's answer: send it with PUT renegotiate."
 	case !f.negotiated:
 		return "No session description of the client was accepted yet: nothing to connect to."
-	case s.STUNRequests == 0 && f.unknown > 0:
-		return fmt.Sprintf("No connectivity check of this session arrived at %s, though others did: the client cannot reach this address, or checks a different session.", f.addresses)
-	case s.STUNRequests == 0:
-		return fmt.Sprintf("No connectivity check arrived at %s: open these UDP ports, or advertise an address that clients can reach.", f.addresses)
-	case s.Sent == 0:
+	case !f.iceConnected && s.STUNRequests == 0:
+		return f.unreached()
+	case !f.iceConnected && s.Sent == 0:
 		return fmt.Sprintf("%d connectivity checks arrived but none could be answered: the client uses other ICE credentials than its description says.", s.STUNRequests)
-	case s.DTLSPackets == 0:
+	case left:
+		return "The client broke the DTLS handshake off: it left, or it applied the description of another session, whose certificate is not ours."
+	case s.STUNRequests > 0 && s.DTLSPackets == 0:
 		return fmt.Sprintf("%d connectivity checks were answered but no DTLS followed: replies do not reach the client, or a middlebox drops DTLS.", s.STUNRequests)
 	case f.state.Connection == wire.ConnectionFailed:
 		return "ICE connected but the DTLS handshake failed: the client's certificate does not match the fingerprint in its description, or no common cipher was found."
 	}
 	return "ICE connected and the DTLS handshake is under way."
+}
+
+// unreached is the verdict on a client that is not heard.
+func (f facts) unreached() string {
+	switch {
+	case f.others > 0:
+		return fmt.Sprintf("No connectivity check of this client arrived at %s, though those of others do: its network blocks them, or it applied the description of another session.", f.addresses)
+	case f.reach != "":
+		return fmt.Sprintf("No connectivity check ever arrived at %s: only clients on %s can reach it. For others, advertise an address that they can reach.", f.addresses, f.reach)
+	}
+	return fmt.Sprintf("No connectivity check ever arrived at %s: open this UDP port in the firewall, or advertise an address that clients can reach.", f.addresses)
 }

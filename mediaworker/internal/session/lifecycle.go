@@ -19,30 +19,43 @@ func (s *session) stateChanged(of transport, state peer.State) {
 	s.board.SetConnected(connected)
 	switch {
 	case connected:
+		s.log.Info("transport connected")
 		s.stopDeadline()
 	case state.Connection == wire.ConnectionDisconnected, state.Closed:
-		s.log.Info("transport lost", zap.String("state", string(state.Connection)), zap.Bool("closed", state.Closed))
-		s.endWithin(reconnectWithin)
+		s.log.Info("transport lost", zap.String("state", string(state.Connection)), zap.Bool("closed", state.Closed),
+			zap.String("verdict", s.peer.Verdict()))
+		s.unlessConnected(reconnectWithin, s.giveUp)
 	}
 }
 
-// endWithin ends the session unless its transport comes up in time. A deadline
-// that runs already is not put off.
-func (s *session) endWithin(d time.Duration) {
+// unlessConnected calls late if the transport does not come up in time. A
+// deadline that runs already is not put off.
+func (s *session) unlessConnected(within time.Duration, late func()) {
 	if s.deadline != nil {
 		return
 	}
-	s.deadline = time.AfterFunc(d, func() {
+	var timer *time.Timer
+	timer = time.AfterFunc(within, func() {
 		s.event(func() {
-			if s.peer.State().Connection == wire.ConnectionConnected {
+			if s.deadline != timer || s.peer.State().Connection == wire.ConnectionConnected {
 				return
 			}
-			verdict := s.peer.Verdict()
-			s.log.Info("session ends without a transport", zap.String("verdict", verdict))
-			s.end(verdict)
+			s.deadline = nil
+			late()
 		})
 	})
+	s.deadline = timer
 }
+
+// firstConnect waits for the session's first transport.
+func (s *session) firstConnect() {
+	s.unlessConnected(explainAfter, func() {
+		s.log.Info("session is not connected yet", zap.String("verdict", s.peer.Verdict()))
+		s.unlessConnected(connectWithin-explainAfter, s.giveUp)
+	})
+}
+
+func (s *session) giveUp() { s.end(s.peer.Verdict()) }
 
 func (s *session) stopDeadline() {
 	if s.deadline != nil {
@@ -57,6 +70,7 @@ func (s *session) end(reason string) {
 		return
 	}
 	s.ended = true
+	s.log.Info("session ended", zap.String("reason", reason))
 	s.stopDeadline()
 	if s.offer != nil {
 		s.offer.timer.Stop()

@@ -148,7 +148,7 @@ func (r *Registry) open(ref wire.SessionRef, thirdParty bool) *session {
 			return
 		}
 		s.peer = first
-		s.endWithin(connectWithin)
+		s.firstConnect()
 	})
 	return s
 }
