@@ -93,10 +93,10 @@ func verdict(f facts) string {
 // unreached is the verdict on a client that is not heard.
 func (f facts) unreached() string {
 	switch {
+	case f.reach == "this machine", f.reach != "" && f.others == 0:
+		return fmt.Sprintf("No connectivity check of this client arrived at %s, which only clients on %s can reach: for others, advertise an address that they can reach.", f.addresses, f.reach)
 	case f.others > 0:
 		return fmt.Sprintf("No connectivity check of this client arrived at %s, though those of others do: its network blocks them, or it applied the description of another session.", f.addresses)
-	case f.reach != "":
-		return fmt.Sprintf("No connectivity check ever arrived at %s: only clients on %s can reach it. For others, advertise an address that they can reach.", f.addresses, f.reach)
 	}
 	return fmt.Sprintf("No connectivity check ever arrived at %s: open this UDP port in the firewall, or advertise an address that clients can reach.", f.addresses)
 }

@@ -27,6 +27,7 @@ func TestVerdict(t *testing.T) {
 		"waits for the client's answer":    {state: State{Connection: wire.ConnectionNew}, offering: true},
 		"open this UDP port":               {state: connecting, negotiated: true},
 		"only clients on this network can": {state: connecting, negotiated: true, reach: "this network"},
+		"only clients on this machine can": {state: connecting, negotiated: true, reach: "this machine", others: 3},
 		"though those of others do":        {state: connecting, negotiated: true, reach: "this network", others: 3},
 		"none could be answered":           {state: connecting, negotiated: true, stats: checked},
 		"no DTLS followed":                 {state: connecting, negotiated: true, iceConnected: true, stats: answered},

@@ -22,8 +22,9 @@ func (s *session) stateChanged(of transport, state peer.State) {
 		s.log.Info("transport connected")
 		s.stopDeadline()
 	case state.Connection == wire.ConnectionDisconnected, state.Closed:
-		s.log.Info("transport lost", zap.String("state", string(state.Connection)), zap.Bool("closed", state.Closed),
-			zap.String("verdict", s.peer.Verdict()))
+		if state.Connection == wire.ConnectionDisconnected { // a failure was explained before
+			s.log.Info("transport lost", zap.Bool("closed", state.Closed), zap.String("verdict", s.peer.Verdict()))
+		}
 		s.unlessConnected(reconnectWithin, s.giveUp)
 	}
 }
