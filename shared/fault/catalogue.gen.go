@@ -5,7 +5,7 @@ package fault
 import "time"
 
 // Unauthorized: the secret is missing or is not one of this App's (unauthorized, HTTP 401).
-var Unauthorized = &Kind{Name: "Unauthorized", Code: "unauthorized", Subcode: "", Status: 401, Description: "The App secret is missing or wrong. Send 'Authorization: Bearer <App secret>' with a secret of the App in the path.", RetryAfter: 0 * time.Millisecond}
+var Unauthorized = &Kind{Name: "Unauthorized", Code: "unauthorized", Subcode: "", Status: 401, Description: "The App secret is missing or wrong. Send 'Authorization: Bearer APP_SECRET' with a secret of the App in the path.", RetryAfter: 0 * time.Millisecond}
 
 // AppNotFound: no App has this id (not_found, HTTP 404).
 var AppNotFound = &Kind{Name: "AppNotFound", Code: "not_found", Subcode: "", Status: 404, Description: "No such App. Check the App id in the path.", RetryAfter: 0 * time.Millisecond}
