@@ -119,7 +119,7 @@ describe("/demo/echo without a camera", () => {
       const page = await open(browser, system.demoUrl);
       const state = await played(page);
       assert.equal(state.source, "generated");
-      assert.match(state.verdict, /No camera was found\./);
+      assert.match(state.verdict, /No camera was found: a test picture is sent instead\./);
     } finally {
       await browser.close();
       await system.stop();

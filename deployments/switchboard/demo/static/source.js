@@ -7,7 +7,7 @@
 export async function openSource(generated) {
   if (generated) return generate("");
   if (!navigator.mediaDevices?.getUserMedia) {
-    return generate("The browser gives no camera to pages that came over plain HTTP from another machine.");
+    return generate(instead("The browser gives no camera to pages that came over plain HTTP from another machine"));
   }
   try {
     const stream = await navigator.mediaDevices.getUserMedia({
@@ -16,8 +16,12 @@ export async function openSource(generated) {
     });
     return { stream, kind: "camera", note: "", stop: () => stopTracks(stream) };
   } catch (error) {
-    return generate(error.name === "NotAllowedError" ? "The camera was not allowed." : "No camera was found.");
+    return generate(instead(error.name === "NotAllowedError" ? "The camera was not allowed" : "No camera was found"));
   }
+}
+
+function instead(reason) {
+  return `${reason}: a test picture is sent instead.`;
 }
 
 function generate(note) {
