@@ -12,10 +12,14 @@ import (
 // Answer applies the client's offer, which must be valid (sdpx.ValidateOffer)
 // after the description in force, and returns our answer as it goes to the
 // client. wants says what the session wants of each mid; a mid it does not name
-// is received. An error wraps ErrWedged: the peer must then be replaced.
+// is received. An error is ErrFull, or wraps ErrWedged: the peer must then be
+// replaced.
 func (p *Peer) Answer(offer *sdpx.Description, wants map[string]Want) (string, error) {
 	if p.pending != nil {
 		return "", errors.New("peer: an offer of ours is outstanding")
+	}
+	if !p.fits(offer) {
+		return "", ErrFull
 	}
 	p.place(offer)
 	local, err := p.exchange(offer, wants)
@@ -26,6 +30,18 @@ func (p *Peer) Answer(offer *sdpx.Description, wants map[string]Want) (string, e
 	p.accepted(offer)
 	p.setup = answeringRole(p.setup, offer)
 	return p.wireAnswer(local, offer, wants)
+}
+
+// fits reports whether there is room for the new lines that place makes.
+func (p *Peer) fits(offer *sdpx.Description) bool {
+	lines := len(p.lines)
+	for i := range offer.Sections {
+		s := &offer.Sections[i]
+		if i >= len(p.order) || p.order[i].mid != s.Mid && p.order[i].kind != s.Kind {
+			lines++
+		}
+	}
+	return lines <= maxLines
 }
 
 // place gives every section of the client's offer its line. A section at the

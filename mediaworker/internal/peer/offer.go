@@ -41,7 +41,7 @@ func (p *Peer) CanSend(out *Outgoing) bool {
 // and returns it as it goes to the client, with the sections' mids. wants says
 // what the session wants of the mids in use; the new ones are added to it. name
 // makes a fresh mid. Nothing is applied: Accept or Withdraw must follow. An
-// error wraps ErrWedged: the peer must then be replaced.
+// error is ErrFull, or wraps ErrWedged: the peer must then be replaced.
 func (p *Peer) Offer(sections []Section, wants map[string]Want, name func() string) (text string, mids []string, err error) {
 	if p.pending != nil {
 		return "", nil, errors.New("peer: an offer of ours is outstanding")
@@ -50,15 +50,25 @@ func (p *Peer) Offer(sections []Section, wants map[string]Want, name func() stri
 	for _, s := range sections {
 		l, err := p.add(s, wants, name)
 		if err != nil {
-			return "", nil, fmt.Errorf("%w: %w", ErrWedged, err)
+			return "", nil, p.giveUp(err)
 		}
 		wants[l.mid] = s.Want
 		mids = append(mids, l.mid)
 	}
 	if text, err = p.createOffer(wants, name); err != nil {
-		return "", nil, fmt.Errorf("%w: %w", ErrWedged, err)
+		return "", nil, p.giveUp(err)
 	}
 	return text, mids, nil
+}
+
+// giveUp says what becomes of the peer when its offer could not be made.
+func (p *Peer) giveUp(err error) error {
+	var refusal *sdpx.Error
+	if errors.Is(err, ErrFull) || errors.As(err, &refusal) && refusal.Reason == sdpx.TooLarge {
+		p.Withdraw()
+		return ErrFull
+	}
+	return fmt.Errorf("%w: %w", ErrWedged, err)
 }
 
 // add puts a line to use for the section.
@@ -66,6 +76,9 @@ func (p *Peer) add(s Section, wants map[string]Want, name func() string) (*line,
 	l := p.free(s, wants)
 	fresh := l == nil
 	if fresh {
+		if len(p.lines) >= maxOffered {
+			return nil, ErrFull
+		}
 		l = p.newLine("", sdpx.Kind(s.Kind), true)
 		if err := p.openLine(l, s.Want); err != nil {
 			return nil, err
@@ -134,7 +147,7 @@ func (p *Peer) free(s Section, wants map[string]Want) *line {
 	for _, l := range p.order {
 		placed[l] = true
 		want := wants[l.mid]
-		inUse := l.sender != nil || want.Receive || want.Send != nil
+		inUse := want.Receive || want.Send != nil
 		seenInactive := l.ours && l.shown == sdpx.Inactive && l.remote != nil && l.remote.Direction == sdpx.Inactive
 		if found == nil && passedTag && l.kind == sdpx.Kind(s.Kind) && !p.taken(l) && (l.ended || !inUse && seenInactive) {
 			found = l
@@ -166,10 +179,10 @@ func (p *Peer) createOffer(wants map[string]Want, name func() string) (string, e
 		if l == nil {
 			return "", fmt.Errorf("pion offers an unknown section %q", n)
 		}
-		if l.mid == "" { // left over from a withdrawn offer: shown inactive, then free
+		if l.mid == "" { // left over from a withdrawn offer: shown inactive, in one format, then free
 			p.take(l)
 			l.mid, l.ours = name(), true
-			l.content = p.numbers.offerContent(l.kind, offered(l.kind, forward.Codec{}), false)
+			l.content = p.numbers.offerContent(l.kind, offered(l.kind, forward.Codec{})[:1], false)
 		}
 		l.shown = l.direction(wants[l.mid])
 		e := edit{mid: l.mid, direction: l.shown}

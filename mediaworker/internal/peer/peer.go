@@ -18,6 +18,17 @@ import (
 // is then in no defined state and must be replaced.
 var ErrWedged = errors.New("peer is wedged")
 
+// ErrFull means that the peer has no room for the media sections wanted, now or
+// over its life: pion gives none of them up. Nothing has changed.
+var ErrFull = errors.New("peer has no room for more media sections")
+
+// maxLines bounds the media lines of a peer, and maxOffered those up to which we
+// add any: our descriptions must stay below sdpx.MaxBytes.
+const (
+	maxLines   = 1000
+	maxOffered = 400
+)
+
 // State is the state of a peer's transport.
 type State struct {
 	Connection wire.ConnectionState

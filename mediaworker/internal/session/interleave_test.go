@@ -259,3 +259,18 @@ func TestSectionsAreUsedAgain(t *testing.T) {
 		})
 	}
 }
+
+// A section whose pull was closed by force is free once the client has seen it
+// inactive.
+func TestSectionsClosedByForceAreUsedAgain(t *testing.T) {
+	r := newRig(t)
+	u := r.user(r.stage(), t.Fatalf)
+	for range 50 {
+		u.pull(wire.Video)
+		u.answer()
+		u.close(slices.Clone(u.pulled), 0, true)
+	}
+	if most := 3; len(u.sections) > most { // x0, and two that take turns
+		t.Errorf("%d sections after 50 rounds, want at most %d", len(u.sections), most)
+	}
+}

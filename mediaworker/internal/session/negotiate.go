@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -63,13 +64,18 @@ func tagOf(d *sdpx.Description) sdpx.Section {
 	return sdpx.Section{}
 }
 
+// full is what a client hears whose session has no room for more sections.
+var full = fault.InvalidParams.New("This session has no room for more media sections: close tracks, or use another session.")
+
 // answer negotiates the client's offer, on a fresh peer if need be, and returns
 // our answer. On failure media flows on as before.
 func (s *session) answer(offer *sdpx.Description) (*wire.SessionDescription, error) {
 	text, answered := "", false
 	if !s.mustReplace(offer) {
 		var err error
-		if text, err = s.peer.Answer(offer, s.wants()); err != nil {
+		if text, err = s.peer.Answer(offer, s.wants()); errors.Is(err, peer.ErrFull) {
+			return nil, full
+		} else if err != nil {
 			s.log.Warn("peer refused an offer that the validator accepted", zap.Error(err))
 			s.wedged = true
 		}
@@ -136,6 +142,9 @@ func (s *session) offerSections(sections []peer.Section) (*wire.SessionDescripti
 		return nil, nil, fault.SessionNotReady.New("The session has lost its transport. Send an offer of your own, or create a new session.")
 	}
 	text, mids, err := s.peer.Offer(sections, s.wants(), s.nextMid)
+	if errors.Is(err, peer.ErrFull) {
+		return nil, nil, full
+	}
 	if err != nil {
 		s.log.Error("peer could not make an offer", zap.Error(err))
 		s.wedged = true
@@ -189,17 +198,27 @@ func (s *session) abandon(first bool, mids []string) {
 // drops what is left of tracks that were closed a while ago.
 func (s *session) sweep() {
 	now := time.Now()
-	for mid, sec := range s.sections {
+	var past []string
+	for _, mid := range slices.Clone(s.order) {
 		if remote := s.remote(mid); remote != nil && remote.Live() {
 			continue
 		}
+		sec := s.sections[mid]
 		s.closeSection(sec)
 		kept := sec.publication != nil && listed(sec.publication.closedAt, now) || sec.pull != nil && listed(sec.pull.closedAt, now)
 		if !kept {
 			s.drop(mid)
+			continue
 		}
+		past = append(past, mid)
+	}
+	for _, mid := range past[:max(0, len(past)-maxPast)] {
+		s.drop(mid)
 	}
 }
+
+// maxPast bounds the sections that are kept to be listed only.
+const maxPast = 128
 
 // attach subscribes what can be sent: pulls whose section is negotiated.
 func (s *session) attach() {

@@ -125,13 +125,13 @@ func (s *session) publishIn(p wire.Push, offer *sdpx.Description) wire.TrackResu
 // publish makes a publication of the section, in place of a former one.
 func (s *session) publish(sec *section, p wire.Push) {
 	s.unpublish(sec)
-	s.generations[p.TrackName]++
+	generation := s.generations.next(p.TrackName)
 	sec.closed = false
 	sec.publication = &publication{
-		name: p.TrackName, generation: s.generations[p.TrackName], bidirectional: p.Bidirectional,
+		name: p.TrackName, generation: generation, bidirectional: p.Bidirectional,
 		media: forward.NewPublication(forward.PublicationConfig{
 			App: s.app, Key: ids.TrackKey{Session: s.id, Track: p.TrackName},
-			Generation: s.generations[p.TrackName], Kind: sec.kind, Usage: s.usage,
+			Generation: generation, Kind: sec.kind, Usage: s.usage,
 			Panicked: s.panicked,
 		}),
 	}

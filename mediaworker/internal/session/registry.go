@@ -130,13 +130,10 @@ func (r *Registry) find(command Command) (*session, error) {
 func (r *Registry) open(ref wire.SessionRef, thirdParty bool) *session {
 	s := &session{
 		registry: r, app: ref.App, id: ref.Session, thirdParty: thirdParty,
-		log:   r.deps.Log.With(zap.String("app", string(ref.App)), zap.String("session", string(ref.Session))),
-		usage: r.deps.Usage.App(ref.App).Child(),
-		board: r.deps.Switchboard.Join(ref.App, ref.Session),
-		desired: desired{
-			sections:    make(map[string]*section),
-			generations: make(map[ids.TrackName]uint64),
-		},
+		log:     r.deps.Log.With(zap.String("app", string(ref.App)), zap.String("session", string(ref.Session))),
+		usage:   r.deps.Usage.App(ref.App).Child(),
+		board:   r.deps.Switchboard.Join(ref.App, ref.Session),
+		desired: desired{sections: make(map[string]*section)},
 	}
 	s.listed.Store(&[]wire.Publication{})
 	s.ctx, s.cancel = context.WithCancel(context.Background())

@@ -92,12 +92,11 @@ type session struct {
 
 // desired is the state that outlives peers.
 type desired struct {
-	peer     transport
-	wedged   bool // the peer must not negotiate any more
-	sections map[string]*section
-	order    []string // mids, in the order in which they came up
-	// generations counts how often each name was published.
-	generations map[ids.TrackName]uint64
+	peer        transport
+	wedged      bool // the peer must not negotiate any more
+	sections    map[string]*section
+	order       []string // mids, in the order in which they came up
+	generations generations
 	negotiated  bool // an exchange was completed once
 	named       int  // how many mids the SFU made
 	offer       *outstanding
