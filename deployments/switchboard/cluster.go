@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/mattn/go-isatty"
 	"github.com/nats-io/nats.go"
 
 	"switchboard/deployments/switchboard/demo"
@@ -101,6 +102,9 @@ func (c clusterCommand) start(ctx context.Context, s *supervisor, programs map[s
 		return ready{}, err
 	}
 	common := []string{"SWITCHBOARD_NATS_URL=nats://127.0.0.1:" + natsPort, "SWITCHBOARD_LOG_LEVEL=" + c.LogLevel}
+	if isatty.IsTerminal(os.Stderr.Fd()) { // which their pipes are not
+		common = append(common, "SWITCHBOARD_LOG_FORMAT=console")
+	}
 
 	pids := make(map[string]int)
 	for i := range clusterWorkers {

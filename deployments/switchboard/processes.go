@@ -38,6 +38,7 @@ type child struct {
 func (s *supervisor) start(name, path string, environment []string, args ...string) (int, error) {
 	c := &child{name: name, command: exec.Command(path, args...), exited: make(chan struct{})}
 	c.command.Env = append(os.Environ(), environment...)
+	c.command.SysProcAttr = ownGroup()
 	reader, writer := io.Pipe()
 	c.command.Stdout, c.command.Stderr = writer, writer
 	if err := c.command.Start(); err != nil {
