@@ -47,7 +47,7 @@ type Peer struct {
 	leg     *forward.Leg
 	demux   *demux
 
-	// closing is the closing of a peer whose client sends too many streams.
+	// closing is the closing of a peer whose client has too many streams.
 	closing  sync.WaitGroup
 	flooding sync.Once
 	flooded  atomic.Bool
@@ -77,6 +77,10 @@ type negotiation struct {
 	numbers registry
 }
 
+// maxDataChannels bounds the data channels that a client opens: pion holds 64 KiB
+// for each.
+const maxDataChannels = 32
+
 // watch follows the transport's states.
 func (p *Peer) watch() {
 	done := webrtc.GatheringCompletePromise(p.pc)
@@ -91,6 +95,12 @@ func (p *Peer) watch() {
 			p.factory.config.Mux.Release(p.ufrag)
 		case webrtc.ICEConnectionStateConnected:
 			p.iceConnected.Store(true)
+		}
+	})
+	channels := 0
+	p.pc.OnDataChannel(func(*webrtc.DataChannel) { // one call at a time
+		if channels++; channels > maxDataChannels {
+			p.flood()
 		}
 	})
 	// pion calls this in a goroutine of its own each time, in no order: the

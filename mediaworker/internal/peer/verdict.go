@@ -67,7 +67,7 @@ func verdict(f facts) string {
 	left := f.state.Closed && f.state.Connection == wire.ConnectionDisconnected
 	switch {
 	case f.flooded:
-		return fmt.Sprintf("The client sent, or named in RTCP, over %d different streams: its connection was closed.", maxBuffers)
+		return fmt.Sprintf("The client sent, or named in RTCP, over %d different streams, or opened over %d data channels: its connection was closed.", maxBuffers, maxDataChannels)
 	case f.wasConnected && left:
 		return "The client closed its connection, or dropped its transport without sending a new offer."
 	case f.wasConnected:
