@@ -210,6 +210,9 @@ func (m *Mux) openTCP(cfg Config, picked bool) error {
 		ReadBufferSize:       tcpReadQueue,
 		WriteBufferSize:      tcpWriteBuffer,
 		FirstStunBindTimeout: tcpFirstCheck,
+		// Every agent is known before its client is: a connection for an unknown
+		// one has no reason to wait.
+		AliveDurationForConnFromStun: tcpFirstCheck,
 	})
 	return nil
 }

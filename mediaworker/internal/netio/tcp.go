@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -14,6 +13,9 @@ const (
 	tcpWriteBuffer = 1 << 20 // bytes waiting for a slow client, then dropped
 	tcpFirstCheck  = 10 * time.Second
 	maxTCPConns    = 16_384 // open connections of all clients
+	// maxTCPPerHost bounds those of one address (of one /64 network for IPv6), so
+	// that one host with idle connections does not shut others out.
+	maxTCPPerHost = 512
 )
 
 // tcpListener accepts on several addresses with the same port as one
@@ -25,11 +27,14 @@ type tcpListener struct {
 	done      chan struct{}
 	closing   sync.Once
 	loops     sync.WaitGroup
-	open      atomic.Int64
+
+	mu   sync.Mutex // guards what follows
+	open int
+	from map[netip.Prefix]int // open connections of each host
 }
 
 func listenTCP(addresses []netip.AddrPort) (*tcpListener, error) {
-	l := &tcpListener{accepted: make(chan net.Conn), done: make(chan struct{})}
+	l := &tcpListener{accepted: make(chan net.Conn), done: make(chan struct{}), from: make(map[netip.Prefix]int)}
 	for _, a := range addresses {
 		if a.Port() != addresses[0].Port() {
 			_ = l.Close()
@@ -66,18 +71,53 @@ func (l *tcpListener) accept(listener net.Listener) {
 				continue
 			}
 		}
-		if l.open.Add(1) > maxTCPConns {
-			l.open.Add(-1)
+		counted := &countedConn{Conn: conn, listener: l, host: hostOf(conn.RemoteAddr())}
+		if !l.admit(counted.host) {
 			_ = conn.Close()
 			continue
 		}
-		counted := &countedConn{Conn: conn, open: &l.open}
 		select {
 		case l.accepted <- counted:
 		case <-l.done:
 			_ = counted.Close()
 			return
 		}
+	}
+}
+
+// hostOf is what connections are counted by.
+func hostOf(remote net.Addr) netip.Prefix {
+	tcp, ok := remote.(*net.TCPAddr)
+	if !ok {
+		return netip.Prefix{}
+	}
+	ip, bits := tcp.AddrPort().Addr().Unmap().WithZone(""), 32
+	if ip.Is6() {
+		bits = 64
+	}
+	host, _ := ip.Prefix(bits) // fails only on an address without a family
+	return host
+}
+
+// admit counts a connection, or reports that there is no room for it.
+func (l *tcpListener) admit(host netip.Prefix) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.open == maxTCPConns || l.from[host] == maxTCPPerHost {
+		return false
+	}
+	l.open++
+	l.from[host]++
+	return true
+}
+
+// leave gives a connection's place back.
+func (l *tcpListener) leave(host netip.Prefix) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.open--
+	if l.from[host]--; l.from[host] == 0 {
+		delete(l.from, host)
 	}
 }
 
@@ -116,15 +156,16 @@ func (l *tcpListener) Close() error {
 // countedConn gives its place back when it is closed.
 type countedConn struct {
 	net.Conn
-	open  *atomic.Int64
-	close sync.Once
+	listener *tcpListener
+	host     netip.Prefix
+	close    sync.Once
 }
 
 // Close closes the connection.
 func (c *countedConn) Close() error {
 	err := net.ErrClosed
 	c.close.Do(func() {
-		c.open.Add(-1)
+		c.listener.leave(c.host)
 		err = c.Conn.Close()
 	})
 	return err
