@@ -15,18 +15,15 @@ const (
 	maxHeldByLeg = 1024
 )
 
-// inlet is where one SSRC's packets come in. Until it has a route it holds them
-// all, for pion to read and for the route to begin with.
+// inlet is where one SSRC's packets come in. Until it has a route it holds them,
+// for the route to begin with.
 type inlet struct {
 	leg   *Leg
 	ssrc  uint32
 	route atomic.Pointer[route]
-	ready chan struct{} // holds a token when there may be something to read
-	done  chan struct{} // closed by Close
 
 	mu     sync.Mutex // guards what follows
 	held   []*packet.Packet
-	read   int // how many of held pion has read
 	closed bool
 }
 
@@ -42,10 +39,6 @@ func (r *route) take(p *packet.Packet) {
 		return
 	}
 	r.inbound.take(p, r.repair)
-}
-
-func newInlet(l *Leg, ssrc uint32) *inlet {
-	return &inlet{leg: l, ssrc: ssrc, ready: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 // Write takes one decrypted packet. It never fails: what cannot be used is
@@ -86,10 +79,6 @@ func (in *inlet) hold(p *packet.Packet) {
 		return
 	}
 	in.held = append(in.held, p)
-	select {
-	case in.ready <- struct{}{}:
-	default:
-	}
 }
 
 // holdOne counts a packet as held, or reports false if the leg holds too many.
@@ -129,30 +118,8 @@ func (in *inlet) probe(f func(*packet.Packet) *inbound) *inbound {
 	return nil
 }
 
-// Read gives pion the held packets, one at a time, and waits for more until
-// Close.
-func (in *inlet) Read(b []byte) (int, error) {
-	for {
-		in.mu.Lock()
-		if in.read < len(in.held) {
-			raw := in.held[in.read].Raw()
-			if len(raw) > len(b) {
-				in.mu.Unlock()
-				return 0, io.ErrShortBuffer
-			}
-			in.read++
-			n := copy(b, raw)
-			in.mu.Unlock()
-			return n, nil
-		}
-		in.mu.Unlock()
-		select {
-		case <-in.ready:
-		case <-in.done:
-			return 0, io.EOF
-		}
-	}
-}
+// Read ends at once: there is nothing for pion to read.
+func (in *inlet) Read([]byte) (int, error) { return 0, io.EOF }
 
 // Close ends the stream. A second call does nothing.
 func (in *inlet) Close() error {
@@ -162,7 +129,6 @@ func (in *inlet) Close() error {
 		return nil
 	}
 	in.closed = true
-	close(in.done)
 	waiting := in.held
 	in.forgetHeld()
 	in.mu.Unlock()

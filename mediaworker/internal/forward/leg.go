@@ -102,8 +102,8 @@ func NewLeg(cfg LegConfig) *Leg {
 
 // Buffer is what pion's SettingEngine.BufferFactory returns for a stream of
 // this peer. Write takes decrypted packets on pion's read loop and never
-// blocks on the network. Read serves pion's probing of RTP streams until Bind,
-// and after that waits for Close; for RTCP it always waits for Close.
+// blocks on the network. Read has nothing for pion: it ends at once for RTP,
+// with Close for RTCP.
 func (l *Leg) Buffer(ssrc uint32, rtcp bool) io.ReadWriteCloser {
 	if rtcp {
 		return &control{leg: l, ssrc: ssrc, done: make(chan struct{})}
@@ -116,7 +116,7 @@ func (l *Leg) inlet(ssrc uint32) *inlet {
 	defer l.mu.Unlock()
 	in, ok := l.inlets[ssrc]
 	if !ok {
-		in = newInlet(l, ssrc)
+		in = &inlet{leg: l, ssrc: ssrc}
 		l.inlets[ssrc] = in
 		if l.closed {
 			in.route.Store(&route{})
@@ -139,10 +139,9 @@ func (l *Leg) remove(in *inlet) {
 }
 
 // Bind makes s the source of the publication's layer s.RID; the former source
-// of the layer is ignored from now on. All packets that came in before, whether
-// pion has read them or not, are delivered first. To be called once for each
-// track that pion reports, and again when another publication is to get the
-// stream. It fails with ErrClosed, ErrCodec or ErrLayers.
+// of the layer is ignored from now on. Packets that came in before and were held
+// are delivered first. To be called again when another publication is to get
+// the stream. It fails with ErrClosed, ErrCodec or ErrLayers.
 func (l *Leg) Bind(p *Publication, s Stream) error {
 	in := &inbound{leg: l, stream: s}
 	l.mu.Lock()
