@@ -17,7 +17,7 @@
 //     the same the error says so (ErrWedged) and the peer must be replaced.
 //   - A Peer owns its forward.Leg and closes it.
 //
-// The negotiation methods of a Peer (Answer, Offer, Accept, Withdraw, Stop) are
+// The negotiation methods of a Peer (Answer, Offer, Accept, Withdraw, Verdict) are
 // for one goroutine at a time, its session's; all others may be called from
 // anywhere.
 package peer

@@ -10,8 +10,8 @@
 //
 // Guarantees:
 //
-//   - Commands of a session are executed one at a time, in the order in which
-//     they came; a pull that waits for its publisher holds none of them up.
+//   - Commands of a session are executed one at a time; a pull that waits for
+//     its publisher holds none of them up.
 //   - A command that is sent again has one effect and one outcome.
 //   - A description that is refused changes nothing, and a pull that fails
 //     leaves nothing behind.
