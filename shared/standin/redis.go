@@ -56,9 +56,6 @@ func (r *Redis) age() {
 // Addr returns the "host:port" that clients dial.
 func (r *Redis) Addr() string { return r.mini.Addr() }
 
-// FlushAll deletes every key, as a Redis that lost its data would.
-func (r *Redis) FlushAll() { r.mini.FlushAll() }
-
 // Close stops the server and disconnects its clients. Closing twice does nothing.
 func (r *Redis) Close() {
 	r.close.Do(func() {

@@ -149,7 +149,7 @@ func churn(t *testing.T) {
 	}
 	wg.Go(func() {
 		for range 200 {
-			_, _, _ = p.Usage(), p.Layers(), p.LastPacket()
+			_, _ = p.Usage(), p.Layers()
 		}
 		publishers[0].Close()
 		p.Close()

@@ -50,7 +50,6 @@ type Publication struct {
 	layers  atomic.Pointer[[]*encoding] // copied on write, only ever grows
 	version atomic.Uint32               // of the layers and of which are active
 	flowing atomic.Bool                 // active is closed
-	last    atomic.Int64                // arrival of the last packet, time.Duration
 
 	mu      sync.Mutex // guards writing outlets and layers, and what follows
 	streams uint32
@@ -107,15 +106,6 @@ func (p *Publication) Dropped() uint64 {
 		dropped += l.queue.overrun()
 	}
 	return dropped
-}
-
-// LastPacket returns when the last packet came in, or the zero time before the
-// first.
-func (p *Publication) LastPacket() time.Time {
-	if !p.flowing.Load() {
-		return time.Time{}
-	}
-	return epoch.Add(time.Duration(p.last.Load()))
 }
 
 // Attach adds a sink, which gets every packet from now on. Attaching a sink
@@ -239,7 +229,6 @@ func (p *Publication) arrived(l *encoding, burst []*packet.Packet) {
 		return
 	}
 	at := burst[len(burst)-1].Arrival
-	p.last.Store(int64(at))
 	l.last.Store(int64(at))
 	if !l.active.Load() {
 		l.active.Store(true)

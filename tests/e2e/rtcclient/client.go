@@ -207,9 +207,6 @@ func (c *Client) DropSent(lose func(datagram []byte) bool) {
 	}
 }
 
-// State returns the state of the PeerConnection.
-func (c *Client) State() webrtc.PeerConnectionState { return c.pc.ConnectionState() }
-
 // DTLSActive says which side began the DTLS handshake, from the descriptions in
 // force: the client (true, RFC 8842's active) or the server.
 func (c *Client) DTLSActive() bool {
