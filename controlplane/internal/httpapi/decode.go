@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +15,10 @@ import (
 	"switchboard/shared/fault"
 	"switchboard/shared/wire"
 )
+
+// maxElements bounds the values of a body, which take more room decoded than
+// written; the largest sensible request has some hundreds.
+const maxElements = 20_000
 
 // binder reads a body as JSON whatever its Content-Type: browsers send the
 // string bodies of existing clients as text/plain.
@@ -32,6 +37,9 @@ func (b binder) Bind(into any, c echo.Context) error {
 		return undecodable("the body did not arrive within %v", b.limits.ReadBody)
 	case strings.TrimSpace(string(text)) == "":
 		return fmt.Errorf("%w (%w)", undecodable("the body is empty"), io.EOF)
+	}
+	if bytes.Count(text, []byte{','}) > maxElements {
+		return fault.PayloadTooLarge.New("The body has over %d elements.", maxElements)
 	}
 	if err := json.Unmarshal(text, into); err != nil {
 		return describeJSON(err)

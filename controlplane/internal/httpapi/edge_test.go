@@ -170,6 +170,18 @@ func TestEveryRequestIsLoggedOnceWithoutSecrets(t *testing.T) {
 	}
 }
 
+func TestLogLinesAreShort(t *testing.T) {
+	core, logs := observer.New(zapcore.DebugLevel)
+	h := newHarness(t, func(o *httpapi.Options) { o.Log = zap.New(core) })
+	long := strings.Repeat("x", 1000)
+	h.send(t, httptest.NewRequest(http.MethodPost, "/v1/apps/"+long+"/sessions/"+long+"/tracks/new", nil))
+	for key, value := range logs.TakeAll()[0].ContextMap() {
+		if text, ok := value.(string); ok && len(text) > 300 {
+			t.Errorf("%s has %d bytes in the log", key, len(text))
+		}
+	}
+}
+
 func TestProbes(t *testing.T) {
 	var notReady error
 	h := newHarness(t, func(o *httpapi.Options) {
@@ -199,7 +211,7 @@ func TestPagesGetWhatIsNotTheAPI(t *testing.T) {
 	h := newHarness(t, func(o *httpapi.Options) {
 		o.Pages = http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusTeapot) })
 	})
-	for path, want := range map[string]int{"/": 418, "/demo/echo": 418, "/docs": 418, "/appsfoo": 418, "/v1": 404, "/v1/nowhere": 404, "/apps": 404, "/apps/": 404, "/turn/keys/k/credentials/generate": 405, "/healthz": 200} {
+	for path, want := range map[string]int{"/": 418, "/demo/echo": 418, "/docs": 418, "/appsfoo": 418, "/v1": 404, "/v1/nowhere": 404, "//v1/nowhere": 404, "/./v1/nowhere": 404, "/x/..//apps/y": 404, "/apps": 404, "/apps/": 404, "/turn/keys/k/credentials/generate": 405, "/healthz": 200} {
 		w := httptest.NewRecorder()
 		h.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
 		if w.Code != want {

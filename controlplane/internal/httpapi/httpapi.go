@@ -20,6 +20,7 @@ package httpapi
 import (
 	"context"
 	"net/http"
+	"path"
 	"strings"
 
 	"github.com/labstack/echo/v4"
@@ -108,7 +109,9 @@ func New(o Options) http.Handler {
 		return e
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isAPI(r.URL.Path) {
+		// A path that only looks like the API's is the API's too: Pages might
+		// redirect it.
+		if isAPI(path.Clean("/" + r.URL.Path)) {
 			e.ServeHTTP(w, r)
 			return
 		}
@@ -116,14 +119,14 @@ func New(o Options) http.Handler {
 	})
 }
 
-// isAPI reports whether a path belongs to this package and not to Pages.
-func isAPI(path string) bool {
+// isAPI reports whether a cleaned path belongs to this package and not to Pages.
+func isAPI(cleaned string) bool {
 	for _, prefix := range []string{"/v1/", "/apps/", "/turn/"} {
-		if strings.HasPrefix(path, prefix) {
+		if strings.HasPrefix(cleaned, prefix) {
 			return true
 		}
 	}
-	switch path {
+	switch cleaned {
 	case "/v1", "/apps", "/turn", "/healthz", "/readyz", "/version", "/openapi.yaml", "/asyncapi.yaml", "/errors.yaml":
 		return true
 	}

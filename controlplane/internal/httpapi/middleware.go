@@ -91,13 +91,16 @@ func accessLevel(c echo.Context, err error) zapcore.Level {
 	return zapcore.InfoLevel
 }
 
+// maxLogged bounds what a client's own text takes in a log line, bytes.
+const maxLogged = 256
+
 // accessFields never holds the query, a header's value or a body: they may hold
 // secrets.
 func accessFields(c echo.Context) []zap.Field {
 	r, w := c.Request(), c.Response()
 	fields := []zap.Field{
 		zap.String("method", r.Method),
-		zap.String("path", r.URL.Path),
+		clipped("path", r.URL.Path),
 		zap.Int("status", w.Status),
 		zap.Int64("bytes", w.Size),
 		zap.String("client", c.RealIP()),
@@ -108,11 +111,13 @@ func accessFields(c echo.Context) []zap.Field {
 	}
 	for _, name := range []string{"appId", "sessionId"} {
 		if value := c.Param(name); value != "" {
-			fields = append(fields, zap.String(name[:len(name)-len("Id")], value))
+			fields = append(fields, clipped(name[:len(name)-len("Id")], value))
 		}
 	}
 	return fields
 }
+
+func clipped(key, text string) zap.Field { return zap.String(key, text[:min(len(text), maxLogged)]) }
 
 // recoverPanics turns a panic into an Internal error with the stack in the log.
 func recoverPanics(next echo.HandlerFunc) echo.HandlerFunc {

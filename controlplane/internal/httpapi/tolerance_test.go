@@ -154,6 +154,7 @@ func TestRefusedRequests(t *testing.T) {
 		{"an answer to push", "POST", tracks, `{"autoDiscover":true,"sessionDescription":{"type":"answer","sdp":"v=0"}}`, 406, "invalid_session_description", "takes an offer"},
 		{"sdp over 512 KiB", "POST", tracks, `{"autoDiscover":true,"sessionDescription":{"type":"offer","sdp":"` + strings.Repeat("a", wire.MaxSDP+1) + `"}}`, 413, "payload_too_large", "524289 bytes"},
 		{"body over 1 MiB", "POST", tracks, `{"x":"` + strings.Repeat("a", 1<<20) + `"}`, 413, "payload_too_large", "1048576 bytes"},
+		{"too many elements", "POST", tracks, `{"tracks":[` + strings.Repeat("null,", 30_000) + `null]}`, 413, "payload_too_large", "over 20000 elements"},
 		{"answer missing", "PUT", "/sessions/" + session + "/renegotiate", `{}`, 400, "decoding_error", "sessionDescription.sdp is missing"},
 		{"close without tracks", "PUT", "/sessions/" + session + "/tracks/close", `{"force":true}`, 400, "decoding_error", "tracks is missing"},
 		{"no session id", "POST", "/sessions/nonsense/tracks/new", pushBody, 410, "session_error", "create a new session"},
