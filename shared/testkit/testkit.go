@@ -8,6 +8,7 @@ package testkit
 
 import (
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/redis/go-redis/v9"
@@ -26,6 +27,21 @@ func NATSServer(tb testing.TB) *standin.NATS {
 	}
 	tb.Cleanup(server.Close)
 	return server
+}
+
+// Eventually polls until ok, for what other goroutines and processes do. It
+// fails the test after 20 s; what then completes "did not happen: ".
+func Eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
+	poll, deadline := time.NewTicker(2*time.Millisecond), time.After(20*time.Second)
+	defer poll.Stop()
+	for !ok() {
+		select {
+		case <-poll.C:
+		case <-deadline:
+			tb.Fatalf("did not happen: %s", what)
+		}
+	}
 }
 
 // Connect returns one more connection to server, closed with the test.

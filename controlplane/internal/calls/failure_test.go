@@ -109,7 +109,7 @@ func TestWorkerLostThenGone(t *testing.T) {
 	w.Kill()
 	_, err := r.Push(t.Context(), pushOf(ref, "mic"))
 	wantFault(t, err, fault.WorkerLost)
-	await(t, "the heartbeats are missed", func() bool { return r.workers.Dead(w.ID) })
+	testkit.Eventually(t, "the heartbeats are missed", func() bool { return r.workers.Dead(w.ID) })
 	_, err = r.Push(t.Context(), pushOf(ref, "mic"))
 	wantFault(t, err, fault.SessionGone)
 	pulled, err := r.Pull(t.Context(), pullOf(r.session(t), key(ref, "cam")))
@@ -237,13 +237,13 @@ func TestRedisDiesAndComesBackEmpty(t *testing.T) {
 	wantItems(t, pulled.Tracks, nil, fault.TrackError)
 
 	redis.Start()
-	await(t, "the sessions are announced", func() bool {
+	testkit.Eventually(t, "the sessions are announced", func() bool {
 		s, err := first.directory.Begin(t.Context(), publisher)
 		return err == nil && s.Worker == w.ID && s.Rev >= 4
 	})
 	_, err = first.Describe(t.Context(), idle)
 	wantFault(t, err, fault.StoreUnavailable)
-	await(t, "the lease period passes", func() bool {
+	testkit.Eventually(t, "the lease period passes", func() bool {
 		_, err := first.Describe(t.Context(), idle)
 		return fault.SessionGone.Is(err)
 	})

@@ -74,7 +74,7 @@ func (c *cluster) worker(o testkit.WorkerOptions, replicas ...*replica) *testkit
 	c.t.Helper()
 	w := testkit.StartWorker(c.t, c.nats, o)
 	for _, r := range replicas {
-		await(c.t, "the replica hears the worker", func() bool {
+		testkit.Eventually(c.t, "the replica hears the worker", func() bool {
 			for _, known := range r.workers.Cluster() {
 				if known.ID == w.ID {
 					return true
@@ -84,17 +84,6 @@ func (c *cluster) worker(o testkit.WorkerOptions, replicas ...*replica) *testkit
 		})
 	}
 	return w
-}
-
-func await(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(20 * time.Second); !ok(); <-ticker.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s: did not happen", what)
-		}
-	}
 }
 
 // session makes a session that never negotiated.

@@ -193,7 +193,7 @@ func TestFirstPullFollowsThePublications(t *testing.T) {
 		t.Fatal("the sessions are not spread")
 	}
 	local := c.replica(Options{Policy: placement.Local})
-	await(t, "the replica hears both", func() bool { return len(local.workers.Cluster()) == 2 })
+	testkit.Eventually(t, "the replica hears both", func() bool { return len(local.workers.Cluster()) == 2 })
 	for _, test := range []struct {
 		want *testkit.Worker
 		keys []ids.TrackKey

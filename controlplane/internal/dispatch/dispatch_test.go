@@ -41,18 +41,6 @@ func createOn(w ids.WorkerID, ref wire.SessionRef) Command {
 	return Command{Worker: w, Operation: wire.OpCreate, ID: ids.NewCommandID(), Message: &wire.Create{SessionRef: ref}}
 }
 
-// await polls until ok, for what other goroutines do.
-func await(t *testing.T, what string, ok func() bool) {
-	t.Helper()
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for deadline := time.Now().Add(10 * time.Second); !ok(); <-ticker.C {
-		if time.Now().After(deadline) {
-			t.Fatalf("%s did not happen", what)
-		}
-	}
-}
-
 func TestCommandCarriesItsHeaders(t *testing.T) {
 	server := testkit.NATSServer(t)
 	c := startClient(t, server)
@@ -150,7 +138,7 @@ func TestSlowCommandTakesEffectOnce(t *testing.T) {
 	done := make(chan error, 1)
 	var reply wire.Reply
 	go func() { done <- c.Do(ctx, createOn(w.ID, newRef()), &reply) }()
-	await(t, "a second attempt", func() bool { return w.Received() > 1 })
+	testkit.Eventually(t, "a second attempt", func() bool { return w.Received() > 1 })
 	close(release)
 	if err := <-done; err != nil {
 		t.Fatal(err)
@@ -225,7 +213,7 @@ func TestNoResponders(t *testing.T) {
 	w.Kill()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 	defer cancel()
-	await(t, "no responders", func() bool { return fault.WorkerLost.Is(c.Do(ctx, createOn(w.ID, newRef()), &wire.Reply{})) })
+	testkit.Eventually(t, "no responders", func() bool { return fault.WorkerLost.Is(c.Do(ctx, createOn(w.ID, newRef()), &wire.Reply{})) })
 	if c.Dead(w.ID) {
 		t.Error("no responders alone is not death: the worker may be reconnecting")
 	}
@@ -235,7 +223,7 @@ func TestWorkersAreHeard(t *testing.T) {
 	server := testkit.NATSServer(t)
 	w1 := testkit.StartWorker(t, server, testkit.WorkerOptions{ID: "w1", BeatEvery: time.Hour, MaxSessions: 5, Region: "eu"})
 	c := startClient(t, server) // asks those that run already
-	await(t, "w1 in the cluster", func() bool { return len(c.Cluster()) == 1 })
+	testkit.Eventually(t, "w1 in the cluster", func() bool { return len(c.Cluster()) == 1 })
 	got := c.Cluster()[0]
 	got.LastBeat = time.Time{}
 	if diff := cmp.Diff(placement.Worker{ID: "w1", Region: "eu", State: wire.WorkerServing, MaxSessions: 5}, got); diff != "" {
@@ -252,12 +240,12 @@ func TestWorkersAreHeard(t *testing.T) {
 	if err := nc.Publish(wire.HeartbeatSubject("w3"), []byte(`{"worker":"w3","state":"serving","newField":1}`)); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "w3 in the cluster", func() bool { return len(c.Cluster()) > 1 })
+	testkit.Eventually(t, "w3 in the cluster", func() bool { return len(c.Cluster()) > 1 })
 	if diff := cmp.Diff([]ids.WorkerID{"w1", "w3"}, members(c.Cluster())); diff != "" {
 		t.Errorf("cluster (-want +got):\n%s", diff)
 	}
 	w1.Bye("stopped")
-	await(t, "w1 leaves", func() bool { return len(c.Cluster()) == 1 && c.Dead("w1") })
+	testkit.Eventually(t, "w1 leaves", func() bool { return len(c.Cluster()) == 1 && c.Dead("w1") })
 }
 
 func TestLocate(t *testing.T) {
@@ -369,7 +357,7 @@ func TestNATSOutage(t *testing.T) {
 	}
 	defer c.Close()
 	server.Close()
-	await(t, "the disconnection", func() bool { return !c.Connected() })
+	testkit.Eventually(t, "the disconnection", func() bool { return !c.Connected() })
 
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()

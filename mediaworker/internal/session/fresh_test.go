@@ -6,6 +6,7 @@ import (
 
 	"github.com/pion/webrtc/v4"
 
+	"switchboard/shared/testkit"
 	"switchboard/shared/wire"
 )
 
@@ -93,7 +94,7 @@ func TestFreshPeerAfterClose(t *testing.T) {
 	mid := viewer.pull(speaker, "mic")[0]
 	viewer.waitPackets(5, mid)
 	speaker.close()
-	waitFor(t, "the transport to end", func() bool { return r.state(speaker.id).Connection != wire.ConnectionConnected })
+	testkit.Eventually(t, "the transport to end", func() bool { return r.state(speaker.id).Connection != wire.ConnectionConnected })
 
 	again := r.client(0)
 	again.id = speaker.id

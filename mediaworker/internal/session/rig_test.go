@@ -361,20 +361,6 @@ func wantFault(t testing.TB, err error, kind *fault.Kind) {
 	}
 }
 
-// waitFor polls until ok.
-func waitFor(t testing.TB, what string, ok func() bool) {
-	t.Helper()
-	poll, deadline := time.NewTicker(time.Millisecond), time.After(patience)
-	defer poll.Stop()
-	for !ok() {
-		select {
-		case <-poll.C:
-		case <-deadline:
-			t.Fatalf("waited %v for %s", patience, what)
-		}
-	}
-}
-
 func (r *rig) session(id ids.SessionID) *session {
 	r.registry.mu.Lock()
 	defer r.registry.mu.Unlock()

@@ -10,6 +10,7 @@ import (
 	"switchboard/shared/fault"
 	"switchboard/shared/ids"
 	"switchboard/shared/sdpx"
+	"switchboard/shared/testkit"
 	"switchboard/shared/wire"
 )
 
@@ -364,7 +365,7 @@ func TestClosingIsNotHeldUpByAWaitingPull(t *testing.T) {
 		_, err := r.do(wire.OpTracksNew, &wire.TracksNew{SessionRef: viewer.ref(), Pull: pulls(publisher, "never")})
 		done <- err
 	}()
-	waitFor(t, "the pull to be under way", func() bool { return r.session(viewer.id).memory.busy() == 1 })
+	testkit.Eventually(t, "the pull to be under way", func() bool { return r.session(viewer.id).memory.busy() == 1 })
 	if _, err := r.do(wire.OpClose, &wire.Close{SessionRef: viewer.ref()}); err != nil {
 		t.Fatal(err)
 	}
@@ -387,7 +388,7 @@ func TestEarlyChecksAreKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	answer := viewer.answerTo(reply.SessionDescription)
-	waitFor(t, "an early check", func() bool {
+	testkit.Eventually(t, "an early check", func() bool {
 		stats, ok := r.mux.Stats(offer.Sections[0].ICEUfrag)
 		return ok && stats.Held > 0
 	})
