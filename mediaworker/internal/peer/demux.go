@@ -5,7 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/pion/rtp"
 	"github.com/pion/transport/v4/packetio"
 
 	"switchboard/mediaworker/internal/forward"
@@ -14,7 +13,7 @@ import (
 
 // demux gives the client's streams to publications. It knows a stream by the
 // SSRCs that the client's description declares, else by the mid and rid
-// extensions of its packets (RFC 8843 section 9.2). Safe for concurrent use:
+// extensions of its packets (RFC 8843 section 9.2), else from a former peer. Safe for concurrent use:
 // packets come on pion's read loop, everything else from the session.
 type demux struct {
 	leg *forward.Leg
@@ -33,6 +32,7 @@ type demux struct {
 	repaired     uint8
 	publications map[string]*forward.Publication // by mid
 	streams      map[uint32]*ingress             // with a stream that is open
+	known        Streams
 }
 
 // maxBuffers bounds the streams of one peer: the SSRCs that its client sends
@@ -43,6 +43,7 @@ func newDemux(leg *forward.Leg, flooded func()) *demux {
 	return &demux{
 		leg: leg, flooded: flooded,
 		publications: make(map[string]*forward.Publication), streams: make(map[uint32]*ingress),
+		known: make(Streams),
 	}
 }
 
@@ -184,35 +185,6 @@ func (d *demux) admit(in *ingress, raw []byte) bool {
 	return d.bind(in)
 }
 
-// identify finds out which section and layer the stream is. It reports whether
-// the stream repairs another one, which the leg sorts out by itself.
-func (d *demux) identify(in *ingress, raw []byte) (repairs bool) {
-	if mid, ok := d.declared[in.ssrc]; ok {
-		in.mid = mid
-		return false
-	}
-	var h rtp.Header
-	if _, err := h.Unmarshal(raw); err != nil {
-		return false
-	}
-	if d.repaired != 0 && len(h.GetExtension(d.repaired)) > 0 {
-		return true
-	}
-	section := d.byPayloadType(h.PayloadType)
-	if mid := h.GetExtension(d.mid); d.mid != 0 && len(mid) > 0 {
-		section = d.sections[string(mid)]
-	}
-	if section == nil {
-		return false
-	}
-	rid := string(h.GetExtension(d.rid))
-	if len(section.RIDs) > 0 && rid == "" {
-		return false // the next packets may name it
-	}
-	in.mid, in.rid = section.Mid, rid
-	return false
-}
-
 // byPayloadType finds the only section that sends this payload type, as a
 // client without the mid extension leaves no other way (RFC 8843 section 9.2).
 func (d *demux) byPayloadType(pt uint8) *sdpx.Section {
@@ -247,6 +219,9 @@ func (d *demux) bind(in *ingress) bool {
 		if source.SSRC == in.ssrc {
 			stream.RTXSSRC = source.RTX
 		}
+	}
+	if stream.RTXSSRC == 0 {
+		stream.RTXSSRC = d.known.repairOf(in.mid, in.rid)
 	}
 	feedback := feedbackOf(section, codec.PayloadType)
 	stream.NoNACK, stream.FIROnly = !feedback["nack"], !feedback["nack pli"]

@@ -62,6 +62,8 @@ func (p *puppet) BundleTag() string                     { return "0" }
 func (p *puppet) CanSend(*peer.Outgoing) bool           { return true }
 func (p *puppet) Publish(string, *forward.Publication)  {}
 func (p *puppet) Unpublish(string)                      {}
+func (p *puppet) Streams() peer.Streams                 { return nil }
+func (p *puppet) Recall(peer.Streams)                   {}
 func (p *puppet) Sending(string) (ssrc uint32, ok bool) { return 0, false }
 func (p *puppet) State() peer.State                     { return p.state }
 func (p *puppet) Verdict() string                       { return "the verdict" }

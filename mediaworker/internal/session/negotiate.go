@@ -100,6 +100,7 @@ func (s *session) replaceWith(offer *sdpx.Description) (string, error) {
 	if err != nil {
 		return "", err
 	}
+	fresh.Recall(s.peer.Streams())
 	for mid, sec := range s.sections {
 		if sec.publication.live() {
 			fresh.Publish(mid, sec.publication.media)

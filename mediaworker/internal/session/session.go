@@ -58,6 +58,8 @@ type transport interface {
 	CanSend(*peer.Outgoing) bool
 	Publish(mid string, pub *forward.Publication)
 	Unpublish(mid string)
+	Streams() peer.Streams
+	Recall(peer.Streams)
 	Sending(mid string) (ssrc uint32, ok bool)
 	Subscribe(mid string, pub *forward.Publication, wish *wire.Simulcast, usage *forward.Usage) (*forward.Subscription, error)
 	State() peer.State
