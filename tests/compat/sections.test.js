@@ -115,6 +115,21 @@ describe("a browser's sections", () => {
     await viewer.close();
   });
 
+  test("pulls that are closed by force use their sections again", async () => {
+    const publisher = await join();
+    const viewer = await join();
+    await push(publisher, [["video", "camera"]]);
+    for (let round = 0; round < 6; round++) {
+      const [mid] = await pull(viewer, { sessionId: publisher.session, trackName: "camera" });
+      await decodes(viewer, mid);
+      await viewer.evaluate((m) => window.client.closeByForce([m]), mid);
+    }
+    const lines = await viewer.evaluate(() => window.client.lines());
+    assert.ok(lines <= 3, `${lines} sections after six rounds`);
+    await publisher.close();
+    await viewer.close();
+  });
+
   test("pushes that come and go use their sections again", async () => {
     const publisher = await join();
     const viewer = await join();
@@ -235,5 +250,36 @@ describe("a browser's sections", () => {
       if (width) await until(`width of ${JSON.stringify(simulcast)}`, inbound(viewer, mid, "frameWidth"), (w) => w === width, 20_000);
     }
     for (const page of [publisher, small, viewer]) await page.close();
+  });
+
+  test("layers outlive the section before them", async () => {
+    const publisher = await join();
+    const viewer = await join();
+    const [mic] = await publisher.evaluate(() =>
+      window.client.push([
+        { name: "mic", track: window.tone() },
+        {
+          name: "camera",
+          track: window.picture(1280, 720),
+          encodings: [{ rid: "q", scaleResolutionDownBy: 4 }, { rid: "h", scaleResolutionDownBy: 2 }, { rid: "f" }],
+          codec: "video/VP8",
+        },
+      ]),
+    );
+    const layer = (preferredRid) => ({ sessionId: publisher.session, trackName: "camera", simulcast: { preferredRid } });
+    const [best, least] = await pull(viewer, layer("f"), layer("q"));
+    const both = async () => {
+      for (const [mid, width] of [[best, 1280], [least, 320]]) {
+        await decodes(viewer, mid);
+        await until(`width in section ${mid}`, inbound(viewer, mid, "frameWidth"), (w) => w === width, 20_000);
+      }
+    };
+    await both();
+    // The browser changes its transport, and does not name its layers again.
+    await publisher.evaluate((mid) => window.client.close([mid]), mic);
+    await connected(publisher);
+    await both();
+    await publisher.close();
+    await viewer.close();
   });
 });
