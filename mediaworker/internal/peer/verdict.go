@@ -79,9 +79,9 @@ func verdict(f facts) string {
 	case !f.iceConnected && s.STUNRequests == 0:
 		return f.unreached()
 	case !f.iceConnected && s.Sent == 0:
-		return fmt.Sprintf("%d connectivity checks arrived but none could be answered: the client uses other ICE credentials than its description says.", s.STUNRequests)
+		return fmt.Sprintf("%d connectivity checks arrived but none could be answered: their ICE credentials are not those that were exchanged. Apply each description unchanged, to the session that it belongs to.", s.STUNRequests)
 	case left:
-		return "The client broke the DTLS handshake off: it left, or it applied the description of another session, whose certificate is not ours."
+		return "The DTLS handshake was broken off: the client left, or a certificate does not match the fingerprint in its description. Apply each description unchanged, to the session that it belongs to."
 	case s.STUNRequests > 0 && s.DTLSPackets == 0:
 		return fmt.Sprintf("%d connectivity checks were answered but no DTLS followed: replies do not reach the client, or a middlebox drops DTLS.", s.STUNRequests)
 	case f.state.Connection == wire.ConnectionFailed:

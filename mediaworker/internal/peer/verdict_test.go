@@ -22,22 +22,22 @@ func TestVerdict(t *testing.T) {
 		handshake = netio.UfragStats{STUNRequests: 4, Sent: 4, DTLSPackets: 1}
 	)
 	for want, f := range map[string]facts{
-		"over 8192 different streams":      {state: closed, negotiated: true, flooded: true},
-		"No session description":           {state: State{Connection: wire.ConnectionNew}},
-		"waits for the client's answer":    {state: State{Connection: wire.ConnectionNew}, offering: true},
-		"open this UDP port":               {state: connecting, negotiated: true},
-		"only clients on this network can": {state: connecting, negotiated: true, reach: "this network"},
-		"only clients on this machine can": {state: connecting, negotiated: true, reach: "this machine", others: 3},
-		"though those of others do":        {state: connecting, negotiated: true, reach: "this network", others: 3},
-		"none could be answered":           {state: connecting, negotiated: true, stats: checked},
-		"no DTLS followed":                 {state: connecting, negotiated: true, iceConnected: true, stats: answered},
-		"handshake is under way":           {state: connecting, negotiated: true, iceConnected: true, stats: handshake},
-		"ICE connected and the DTLS":       {state: connecting, negotiated: true, iceConnected: true}, // over TCP
-		"the DTLS handshake failed":        {state: failed, negotiated: true, iceConnected: true, stats: handshake},
-		"ICE connected but the DTLS":       {state: failed, negotiated: true, iceConnected: true}, // over TCP
-		"broke the DTLS handshake off":     {state: closed, negotiated: true, iceConnected: true, stats: handshake},
-		"nothing more came":                {state: lost, negotiated: true, iceConnected: true, wasConnected: true},
-		"The client closed its conn":       {state: closed, negotiated: true, iceConnected: true, wasConnected: true},
+		"over 8192 different streams":       {state: closed, negotiated: true, flooded: true},
+		"No session description":            {state: State{Connection: wire.ConnectionNew}},
+		"waits for the client's answer":     {state: State{Connection: wire.ConnectionNew}, offering: true},
+		"open this UDP port":                {state: connecting, negotiated: true},
+		"only clients on this network can":  {state: connecting, negotiated: true, reach: "this network"},
+		"only clients on this machine can":  {state: connecting, negotiated: true, reach: "this machine", others: 3},
+		"though those of others do":         {state: connecting, negotiated: true, reach: "this network", others: 3},
+		"none could be answered":            {state: connecting, negotiated: true, stats: checked},
+		"no DTLS followed":                  {state: connecting, negotiated: true, iceConnected: true, stats: answered},
+		"handshake is under way":            {state: connecting, negotiated: true, iceConnected: true, stats: handshake},
+		"ICE connected and the DTLS":        {state: connecting, negotiated: true, iceConnected: true}, // over TCP
+		"the DTLS handshake failed":         {state: failed, negotiated: true, iceConnected: true, stats: handshake},
+		"ICE connected but the DTLS":        {state: failed, negotiated: true, iceConnected: true}, // over TCP
+		"The DTLS handshake was broken off": {state: closed, negotiated: true, iceConnected: true, stats: handshake},
+		"nothing more came":                 {state: lost, negotiated: true, iceConnected: true, wasConnected: true},
+		"The client closed its conn":        {state: closed, negotiated: true, iceConnected: true, wasConnected: true},
 	} {
 		if got := verdict(f); !strings.Contains(got, want) {
 			t.Errorf("verdict on %+v is %q, want %q in it", f, got, want)
