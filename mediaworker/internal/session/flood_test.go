@@ -21,9 +21,7 @@ func TestFloods(t *testing.T) {
 				for k := range bye.Sources {
 					bye.Sources[k] = 1000 + 31*i + uint32(k)
 				}
-				if c.pc.WriteRTCP([]rtcp.Packet{bye}) != nil {
-					break // closed already
-				}
+				_ = c.pc.WriteRTCP([]rtcp.Packet{bye}) // fails once it is cut off
 			}
 			return nil
 		},
