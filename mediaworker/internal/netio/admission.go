@@ -15,12 +15,22 @@ const (
 	laterPerSecond = 1
 )
 
+// rtcpPerSecond bounds the RTCP packets of one client, after a first burst: pion
+// takes up to 5 ms to find out that a transport-wide report of 40 bytes is
+// garbage, and queues 1 MiB of them. A client with dozens of lossy streams needs
+// less, and repeats what was lost.
+const (
+	rtcpPerSecond = 150
+	rtcpBurst     = 600
+)
+
 // admission bounds what one client makes its agent remember.
 type admission struct {
 	// ssrcs are those admitted, and fresh admits new ones. Only the socket's
 	// loop uses them.
 	ssrcs map[uint32]struct{}
 	fresh *rate.Limiter
+	rtcp  *rate.Limiter
 	// addresses is spent by each new remote address that the agent answers.
 	addresses *rate.Limiter
 }
@@ -29,16 +39,21 @@ func newAdmission() admission {
 	return admission{
 		ssrcs:     make(map[uint32]struct{}),
 		fresh:     rate.NewLimiter(laterPerSecond, firstSSRCs),
+		rtcp:      rate.NewLimiter(rtcpPerSecond, rtcpBurst),
 		addresses: rate.NewLimiter(laterPerSecond, firstAddresses),
 	}
 }
 
 // admits reports whether an SRTP or SRTCP packet may be delivered: its sender's
-// SSRC, which is never encrypted (RFC 3711 section 3), is known or may be new.
+// SSRC, which is never encrypted (RFC 3711 section 3), is known or may be new, and
+// there is not too much RTCP.
 // The agent drops what is too short to have one.
 func (a *admission) admits(packet []byte) bool {
 	at := 8
 	if len(packet) > 1 && isRTCP(packet[1]) {
+		if !a.rtcp.Allow() {
+			return false
+		}
 		at = 4
 	}
 	if len(packet) < at+4 {

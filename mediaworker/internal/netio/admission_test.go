@@ -41,6 +41,21 @@ func TestAdmissionBoundsSSRCs(t *testing.T) {
 	}
 }
 
+func TestAdmissionBoundsRTCP(t *testing.T) {
+	a, admitted := newAdmission(), 0
+	for range 10 * rtcpBurst {
+		if a.admits(rtcpPacket(1)) {
+			admitted++
+		}
+	}
+	if admitted < rtcpBurst || admitted > rtcpBurst+rtcpPerSecond {
+		t.Errorf("%d RTCP packets admitted at once, want about %d", admitted, rtcpBurst)
+	}
+	if !a.admits(rtpPacket(1)) {
+		t.Error("media is refused with too much RTCP")
+	}
+}
+
 func TestMuxDropsSSRCsBeyondTheLimit(t *testing.T) {
 	m := listen(t, Config{})
 	to := m.Addresses()[0]

@@ -339,3 +339,16 @@ func TestStrangersLeaveNoState(t *testing.T) {
 		t.Errorf("%d datagrams queued, want the bound, %d", got, maxQueue)
 	}
 }
+
+// A defect in the handling of one datagram must not end the worker.
+func TestReadLoopOutlivesAPanic(t *testing.T) {
+	broken, batch := &socket{}, []*packet{newPacket(), newPacket()} // without a mux it panics
+	for _, p := range batch {
+		p.n = copy(p.data[:], bindRequest(t, "alice:r"))
+	}
+	first := batch[0]
+	broken.routeAll(batch)
+	if got := broken.counters.malformed.Load(); got != 1 || batch[0] == first {
+		t.Errorf("%d counted, packet replaced %t; want 1 and true", got, batch[0] != first)
+	}
+}

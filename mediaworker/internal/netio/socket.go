@@ -65,10 +65,24 @@ func (s *socket) loop() {
 		}
 		s.counters.received.Add(uint64(n))
 		noteFirst(&s.counters.firstArrival)
-		for i, p := range batch[:n] {
-			if s.route(p) {
+		s.routeAll(batch[:n])
+	}
+}
+
+// routeAll routes a batch and replaces what was given away. A defect met in a
+// stranger's datagram costs the rest of the batch, and no session.
+func (s *socket) routeAll(batch []*packet) {
+	defer func() {
+		if recover() != nil {
+			s.counters.malformed.Add(1)
+			for i := range batch {
 				batch[i] = newPacket()
 			}
+		}
+	}()
+	for i, p := range batch {
+		if s.route(p) {
+			batch[i] = newPacket()
 		}
 	}
 }

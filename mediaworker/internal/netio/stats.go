@@ -15,7 +15,7 @@ type UfragStats struct {
 	Sent uint64
 	// Held are checks kept by Hold; Dropped are datagrams that found the queue
 	// full, the agent closed, grew too old while held, or came from one address
-	// or SSRC too many.
+	// or SSRC too many, or were too much RTCP.
 	Held, Dropped uint64
 	// FirstArrival is when the first check came; zero if none did.
 	FirstArrival time.Time
