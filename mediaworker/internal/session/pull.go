@@ -84,7 +84,7 @@ func (p *puller) into(i int) {
 	}
 	switch {
 	case sec == nil || sec.out == nil:
-		p.fail(i, fault.InvalidParams.New("No section %q of this session sends: push the track with bidirectionalMediaStream first.", item.Mid))
+		p.fail(i, fault.InvalidParams.New("No section %.64q of this session sends: push the track with bidirectionalMediaStream first.", item.Mid))
 		return
 	case sec.kind != p.results[i].Kind:
 		p.fail(i, fault.InvalidParams.New("The section is for %s, the track is %s.", sec.kind, p.results[i].Kind))

@@ -78,11 +78,11 @@ func (s *session) refuse(p wire.Push, offer *sdpx.Description) *fault.Fault {
 	sec := offer.Section(p.Mid)
 	switch {
 	case sec == nil:
-		return fault.InvalidParams.New("The offer has no section with mid %q.", p.Mid)
+		return fault.InvalidParams.New("The offer has no section with mid %.64q.", p.Mid)
 	case sec.Kind == sdpx.Application:
-		return fault.InvalidParams.New("The section with mid %q carries data channels, not media.", p.Mid)
+		return fault.InvalidParams.New("The section with mid %.64q carries data channels, not media.", p.Mid)
 	case !sends(sec):
-		return fault.InvalidParams.New("The section with mid %q does not send: its direction must be sendonly or sendrecv.", p.Mid)
+		return fault.InvalidParams.New("The section with mid %.64q does not send: its direction must be sendonly or sendrecv.", p.Mid)
 	}
 	if other := s.byName(p.TrackName); other != nil && other.mid != p.Mid && sends(offer.Section(other.mid)) {
 		return fault.RepeatedLocalTrack.New("")
