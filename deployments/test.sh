@@ -88,9 +88,9 @@ step_generate() {
 
 step_unit() { go test -race $(go list ./... | grep -v -e /tests/contract -e /tests/e2e); }
 
-step_contract() { go test -count=1 ./tests/contract/...; }
+step_contract() { go test -race -count=1 ./tests/contract/...; }
 
-step_e2e() { go test -count=1 -timeout 20m ./tests/e2e/...; }
+step_e2e() { go test -race -count=1 -timeout 20m ./tests/e2e/...; }
 
 step_compat() { (cd tests/compat && npm test); }
 
