@@ -249,7 +249,8 @@ func (l *load) measure(window time.Duration) (answer, error) {
 	for _, c := range l.clients {
 		for i, in := range c.inbounds {
 			s := c.sources[i]
-			a.Lost += uint64(len(in.Missing(s, from[s], max(from[s], s.Next()-underWay))))
+			sent := s.Next()
+			a.Lost += uint64(len(in.Missing(s, from[s], max(from[s], sent-min(sent, underWay)))))
 		}
 	}
 	return a, nil
