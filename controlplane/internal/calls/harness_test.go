@@ -35,6 +35,9 @@ type cluster struct {
 	nats    *standin.NATS
 	address string // of Redis
 	lease   time.Duration
+	// patience with Redis, 0 for what is usual: a test of anything but outages
+	// must not see one because its machine is busy.
+	patience time.Duration
 }
 
 func newCluster(t testing.TB) *cluster {
@@ -51,7 +54,7 @@ type replica struct {
 
 func (c *cluster) replica(o Options) *replica {
 	c.t.Helper()
-	client := directory.NewClient(directory.ClientConfig{Addresses: []string{c.address}})
+	client := directory.NewClient(directory.ClientConfig{Addresses: []string{c.address}, Timeout: c.patience})
 	c.t.Cleanup(func() { _ = client.Close() })
 	workers, err := dispatch.Start(testkit.Connect(c.t, c.nats, "controlplane"), zap.NewNop())
 	if err != nil {

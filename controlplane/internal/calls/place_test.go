@@ -59,6 +59,7 @@ func TestTwoReplicasRaceTheFirstCalls(t *testing.T) {
 	testkit.NoLeaks(t)
 	const sessions = 1000
 	c := newCluster(t)
+	c.patience = 10 * time.Second
 	first, second := c.replica(spread), c.replica(spread)
 	second.placements.Add(1) // so that they plan for different workers
 	workers := []*testkit.Worker{c.worker(testkit.WorkerOptions{}, first, second), c.worker(testkit.WorkerOptions{}, first, second)}

@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"time"
@@ -18,6 +19,9 @@ type ClientConfig struct {
 	Username, Password string
 	// TLS is nil for plain TCP.
 	TLS *tls.Config
+	// Timeout bounds each step of an operation: to dial, to write, to read, to
+	// wait for a free connection. 0 takes 250 ms.
+	Timeout time.Duration
 }
 
 // The library writes every failed dial to standard error. The failures reach the
@@ -29,14 +33,14 @@ type silent struct{}
 // Printf implements the library's logger.
 func (silent) Printf(context.Context, string, ...any) {}
 
-// timeout bounds each step of an operation: to dial, to write, to read, to wait
-// for a free connection.
-const timeout = 250 * time.Millisecond
+// defaultTimeout is ClientConfig.Timeout where it is not set.
+const defaultTimeout = 250 * time.Millisecond
 
 // NewClient returns a client that fails within a few hundred milliseconds where
 // the library's defaults take seconds, because the callers' clients wait. It
 // connects when first used. The caller closes it.
 func NewClient(c ClientConfig) redis.UniversalClient {
+	timeout := cmp.Or(c.Timeout, defaultTimeout)
 	return redis.NewUniversalClient(&redis.UniversalOptions{
 		Addrs:                 c.Addresses,
 		IsClusterMode:         c.Cluster,

@@ -133,13 +133,15 @@ func TestPanicOverPackets(t *testing.T) {
 }
 
 func TestRetiredNumbersAreForgotten(t *testing.T) {
-	leg, p := newPeer(t), newPublication(t, wire.Video)
-	for i := range uint32(100) {
-		s, _ := subscribe(t, leg, p, SubscriptionConfig{SSRC: 1000 + i})
-		s.Close()
-		leg.Retire(1000 + i)
-	}
-	if n := len(leg.egresses); n != 0 {
-		t.Errorf("the numbers of %d SSRCs are kept", n)
-	}
+	bubble(t, func(t *testing.T) {
+		leg, p := newPeer(t), newPublication(t, wire.Video)
+		for i := range uint32(100) {
+			s, _ := subscribe(t, leg, p, SubscriptionConfig{SSRC: 1000 + i})
+			s.Close()
+			leg.Retire(1000 + i)
+		}
+		if n := len(leg.egresses); n != 0 {
+			t.Errorf("the numbers of %d SSRCs are kept", n)
+		}
+	})
 }
