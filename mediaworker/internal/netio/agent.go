@@ -20,6 +20,7 @@ type agent struct {
 	// conns holds the agent's conn on each of the mux's sockets, or nil.
 	conns    []atomic.Pointer[conn]
 	counters agentCounters
+	egress   *Egress
 
 	// holding is true between Hold and Release; written under mu, so that the
 	// usual case costs the receive path one load.
@@ -36,12 +37,12 @@ type heldCheck struct {
 }
 
 type agentCounters struct {
-	stunRequests, stunOther, dtls, media, sent, held, dropped atomic.Uint64
-	firstArrival                                              atomic.Int64
+	stunRequests, stunOther, dtls, media, sent, messages, held, dropped atomic.Uint64
+	firstArrival                                                        atomic.Int64
 }
 
-func newAgent(ufrag string, sockets int) *agent {
-	return &agent{ufrag: ufrag, conns: make([]atomic.Pointer[conn], sockets)}
+func newAgent(ufrag string, e *Egress, sockets int) *agent {
+	return &agent{ufrag: ufrag, egress: e, conns: make([]atomic.Pointer[conn], sockets)}
 }
 
 // check takes a connectivity check that arrived on s: it keeps it while

@@ -64,9 +64,9 @@ func TestReadAndWriteAllocateNothing(t *testing.T) {
 		}
 	}
 	_, h, _ := boundRoute(t)
-	to := addressOf(client(t))
+	to, media := addressOf(client(t)), []byte("\x80media")
 	if got := testing.AllocsPerRun(100, func() {
-		if _, err := h.WriteToAddrPort([]byte("\x80media"), to); err != nil {
+		if _, err := h.WriteToAddrPort(media, to); err != nil {
 			t.Fatal(err)
 		}
 	}); got != 0 {

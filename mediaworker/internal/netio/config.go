@@ -140,9 +140,10 @@ func interfaceAddresses(unspecified netip.Addr) ([]netip.Addr, error) {
 // listenOnce opens all sockets, or none.
 func listenOnce(cfg Config, targets []target) (*Mux, error) {
 	m := &Mux{
-		done:   make(chan struct{}),
-		agents: map[string]*agent{},
-		ended:  map[string]UfragStats{},
+		done:     make(chan struct{}),
+		agents:   map[string]*agent{},
+		egresses: map[string]*Egress{},
+		ended:    map[string]UfragStats{},
 	}
 	if err := m.open(cfg, targets); err != nil {
 		for _, s := range m.sockets {
@@ -234,6 +235,10 @@ func listenUDP(cfg Config, address netip.AddrPort) (*socket, error) {
 		return nil, err
 	}
 	if s.reader, err = newReader(udp); err != nil {
+		_ = udp.Close()
+		return nil, err
+	}
+	if s.writer, err = newWriter(udp); err != nil {
 		_ = udp.Close()
 		return nil, err
 	}

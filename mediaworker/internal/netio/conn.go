@@ -186,8 +186,8 @@ func (h *handle) WriteTo(b []byte, to net.Addr) (int, error) {
 }
 
 // WriteToAddrPort sends b from the conn's listen address and binds the remote
-// address to the conn (see socket.bind). It returns io.ErrClosedPipe once
-// closed. A full socket buffer makes it wait for the network card, whatever
+// address to the conn (see socket.bind); RTP may be held back by the agent's
+// Egress. It returns io.ErrClosedPipe once closed. A full socket buffer makes it wait for the network card, whatever
 // the write deadline, which is only looked at before writing.
 func (h *handle) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 	c := h.conn
@@ -205,11 +205,19 @@ func (h *handle) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
 		}
 		c.socket.bind(c, to, isSTUN && typ == stunBindSuccess)
 	}
-	n, err := c.socket.write(b, to)
-	if err == nil {
-		c.agent.counters.sent.Add(1)
+	return c.agent.egress.write(c, b, to)
+}
+
+// send sends one datagram at once.
+func (c *conn) send(b []byte, to netip.AddrPort) (int, error) {
+	n, err := c.socket.writer.write(b, to)
+	if err != nil {
+		c.socket.counters.writeErrors.Add(1)
+		return n, err
 	}
-	return n, err
+	c.agent.counters.sent.Add(1)
+	c.agent.counters.messages.Add(1)
+	return n, nil
 }
 
 func (h *handle) isClosed() bool {

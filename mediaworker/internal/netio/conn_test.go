@@ -14,7 +14,7 @@ import (
 // loneConn is a conn with one open handle on a socket without a network.
 func loneConn() (*conn, *handle) {
 	s := &socket{mux: &Mux{}, remotes: map[netip.AddrPort]*conn{}}
-	a := newAgent("u", 1)
+	a := newAgent("u", new(Egress), 1)
 	c := newConn(a, s)
 	a.conns[0].Store(c)
 	return c, c.open()
@@ -150,7 +150,7 @@ func TestConnClosesWithItsLastHandle(t *testing.T) {
 func TestBindMovesAnAddressOnlyWhenAuthenticated(t *testing.T) {
 	old, _ := loneConn()
 	s := old.socket
-	fresh := newConn(newAgent("v", 1), s)
+	fresh := newConn(newAgent("v", new(Egress), 1), s)
 	remote := netip.MustParseAddrPort("192.0.2.1:5000")
 
 	s.bind(old, remote, false)

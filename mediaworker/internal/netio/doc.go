@@ -12,4 +12,6 @@
 //     strangers leave no state and cannot take over an address.
 //   - Queues and tables are bounded; what does not fit is dropped and counted.
 //   - Receiving, delivering and sending a datagram allocate nothing.
+//   - Datagrams of one agent leave in the order in which they were written.
+//     Only RTP of a burst is held back, and no longer than the burst ([Egress]).
 package netio

@@ -28,6 +28,8 @@ type Mux struct {
 	mu     sync.RWMutex
 	closed bool
 	agents map[string]*agent
+	// egresses are those that Egress gave out.
+	egresses map[string]*Egress
 	// ended keeps the figures of the latest removed agents, endedOrder the
 	// ring of their ufrags, ended totals in endedTotal.
 	ended      map[string]UfragStats
@@ -78,7 +80,11 @@ func (m *Mux) register(ufrag string) (*agent, error) {
 	}
 	a := m.agents[ufrag]
 	if a == nil {
-		a = newAgent(ufrag, len(m.sockets))
+		e := m.egresses[ufrag]
+		if e == nil {
+			e = &Egress{mux: m, ufrag: ufrag}
+		}
+		a = newAgent(ufrag, e, len(m.sockets))
 		m.agents[ufrag] = a
 	}
 	return a, nil
@@ -176,6 +182,23 @@ func (m *Mux) Release(ufrag string) {
 	if a := m.agent([]byte(ufrag)); a != nil {
 		a.release()
 	}
+}
+
+// Egress returns where the datagrams of this local ufrag leave, for corking. It
+// may come before the agent gathers, and lasts until its Close, also when the
+// agent is removed and registered again, as pion does when it restarts ICE.
+func (m *Mux) Egress(ufrag string) *Egress {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	e := m.egresses[ufrag]
+	if a := m.agents[ufrag]; e == nil && a != nil {
+		e = a.egress
+	}
+	if e == nil {
+		e = &Egress{mux: m, ufrag: ufrag}
+	}
+	m.egresses[ufrag] = e
+	return e
 }
 
 // Stats returns the figures of an agent, also of the latest removed ones; ok

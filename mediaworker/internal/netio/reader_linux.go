@@ -1,7 +1,6 @@
 package netio
 
 import (
-	"encoding/binary"
 	"net"
 	"net/netip"
 	"syscall"
@@ -89,10 +88,4 @@ func addrPortOf(name *unix.RawSockaddrInet6) netip.AddrPort {
 		return netip.AddrPortFrom(netip.AddrFrom4(v4.Addr), networkPort(v4.Port))
 	}
 	return netip.AddrPortFrom(netip.AddrFrom16(name.Addr).Unmap(), networkPort(name.Port))
-}
-
-func networkPort(port uint16) uint16 {
-	var b [2]byte
-	binary.NativeEndian.PutUint16(b[:], port)
-	return binary.BigEndian.Uint16(b[:])
 }

@@ -24,6 +24,7 @@ type socket struct {
 	index   int // in mux.sockets and agent.conns
 	conn    *net.UDPConn
 	reader  reader
+	writer  writer
 	address netip.AddrPort
 	udpAddr *net.UDPAddr
 	buffer  Buffer
@@ -233,15 +234,6 @@ func (s *socket) unbind(c *conn) {
 	}
 	c.remotes = nil
 	c.bound.Store(nil)
-}
-
-// write is the one place where datagrams leave.
-func (s *socket) write(b []byte, to netip.AddrPort) (int, error) {
-	n, err := s.conn.WriteToUDPAddrPort(b, to)
-	if err != nil {
-		s.counters.writeErrors.Add(1)
-	}
-	return n, err
 }
 
 func noteFirst(at *atomic.Int64) {

@@ -11,8 +11,9 @@ type UfragStats struct {
 	// DTLSPackets and MediaPackets (SRTP and SRTCP) came from addresses bound
 	// to the agent.
 	DTLSPackets, MediaPackets uint64
-	// Sent are datagrams that the agent sent.
-	Sent uint64
+	// Sent are datagrams that the agent sent; Messages is in how many pieces
+	// the kernel was given them, fewer where they left in runs.
+	Sent, Messages uint64
 	// Held are checks kept by Hold; Dropped are datagrams that found the queue
 	// full, the agent closed, grew too old while held, or came from one address
 	// or SSRC too many, or were too much RTCP.
@@ -23,8 +24,8 @@ type UfragStats struct {
 
 // Counters are the totals of a Mux over UDP since its start.
 type Counters struct {
-	// Received and Sent are datagrams.
-	Received, Sent uint64
+	// Received and Sent are datagrams; Messages as in UfragStats.
+	Received, Sent, Messages uint64
 	// STUNRequests are connectivity checks for known agents.
 	STUNRequests uint64
 	// UnknownUfrag are checks that name no agent of this worker: their session
@@ -37,7 +38,8 @@ type Counters struct {
 	Malformed, Oversized uint64
 	// Dropped as in UfragStats, of all agents.
 	Dropped uint64
-	// ReadErrors and WriteErrors are failed calls on the sockets.
+	// ReadErrors are failed calls on the sockets, WriteErrors datagrams that
+	// could not be sent.
 	ReadErrors, WriteErrors uint64
 	// FirstArrival is when the first datagram came; zero if none did.
 	FirstArrival time.Time
@@ -51,6 +53,7 @@ func (a *agent) stats() UfragStats {
 		DTLSPackets:  c.dtls.Load(),
 		MediaPackets: c.media.Load(),
 		Sent:         c.sent.Load(),
+		Messages:     c.messages.Load(),
 		Held:         c.held.Load(),
 		Dropped:      c.dropped.Load(),
 		FirstArrival: timeOf(c.firstArrival.Load()),
@@ -60,6 +63,7 @@ func (a *agent) stats() UfragStats {
 // add counts an agent into the totals.
 func (t *Counters) add(s UfragStats) {
 	t.Sent += s.Sent
+	t.Messages += s.Messages
 	t.STUNRequests += s.STUNRequests
 	t.Dropped += s.Dropped
 }
