@@ -75,6 +75,9 @@ func (s *Subscription) send(t *tap, burst []*packet.Packet) {
 	if s.selected.source != t {
 		return
 	}
+	if s.cork(len(burst)) {
+		defer s.uncork()
+	}
 	packets, bytes, wait := 0, 0, false
 	for _, p := range burst {
 		if s.closed.Load() {
@@ -103,6 +106,19 @@ func (s *Subscription) send(t *tap, burst []*packet.Packet) {
 			l.requestKeyframe(burst[len(burst)-1].Arrival)
 		}
 	}
+}
+
+// cork begins a burst of so many packets, if it is one.
+func (s *Subscription) cork(packets int) bool {
+	if packets < 2 || s.leg.cfg.Corker == nil {
+		return false
+	}
+	s.leg.cfg.Corker.Cork()
+	return true
+}
+
+func (s *Subscription) uncork() {
+	s.dropped.Add(uint64(s.leg.cfg.Corker.Uncork()))
 }
 
 func (s *Subscription) unlock() {
@@ -265,6 +281,9 @@ func (s *Subscription) resend(sequences []uint16) {
 	defer s.unlock()
 	if s.selected.source != t {
 		return
+	}
+	if s.cork(len(sequences)) {
+		defer s.uncork()
 	}
 	at := now()
 	packets, bytes := 0, 0

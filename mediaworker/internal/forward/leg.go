@@ -29,6 +29,9 @@ type LegConfig struct {
 	// WriteRTCP sends one compound packet. It is called by one goroutine at a
 	// time; while it blocks, only this leg waits.
 	WriteRTCP func([]rtcp.Packet) error
+	// Corker gathers the packets of a burst, of all the leg's subscriptions; nil
+	// where each leaves by itself.
+	Corker Corker
 	// CNAME is sent with sender reports (RFC 3550 section 6.5.1).
 	CNAME string
 	// Panicked is told of a panic in the leg's own goroutine, on it and with its

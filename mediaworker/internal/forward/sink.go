@@ -47,6 +47,15 @@ type SenderReport struct {
 	Arrival time.Duration
 }
 
+// Corker lets the writers of a leg hold packets back for company: those written
+// between Cork and Uncork. Uncork sends what is held and returns how many packets
+// were lost of those that writers had taken. Bursts of several subscriptions may
+// overlap, so the lost ones may be another's. Safe for concurrent use.
+type Corker interface {
+	Cork()
+	Uncork() (lost int)
+}
+
 // Writer sends packets of one subscription. The header and payload are the
 // caller's again when WriteRTP returns. pion's TrackLocalWriter implements it.
 type Writer interface {

@@ -87,8 +87,8 @@ type SubscriptionState struct {
 	Usage wire.Usage
 	// Layers is what was sent of each layer.
 	Layers []wire.LayerState
-	// Dropped counts packets that the writer refused or that were not sent
-	// because it was blocked.
+	// Dropped counts packets that the writer refused or lost, or that were not
+	// sent because it was blocked.
 	Dropped uint64
 	// Loss is the share of packets lost in the subscriber's last report, 0 to
 	// 1; Lost is the total. RTT is 0 while unknown.

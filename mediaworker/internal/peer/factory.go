@@ -99,12 +99,16 @@ func (f *Factory) New(o Options) (*Peer, error) {
 			numbers: registry{formats: make(map[uint8]forward.Codec), ids: make(map[uint8]string)},
 		},
 	}
+	p.egress = f.config.Mux.Egress(p.ufrag)
 	p.prompts = prompter{mux: f.config.Mux, ufrag: p.ufrag}
-	p.leg = forward.NewLeg(forward.LegConfig{WriteRTCP: p.writeRTCP, CNAME: o.CNAME, Panicked: o.Panicked})
+	p.leg = forward.NewLeg(forward.LegConfig{
+		WriteRTCP: p.writeRTCP, Corker: p.egress, CNAME: o.CNAME, Panicked: o.Panicked,
+	})
 	p.demux = newDemux(p.leg, p.flood)
 	p.demux.panicked = o.Panicked
 	if err := p.open(); err != nil {
 		p.leg.Close()
+		p.egress.Close()
 		return nil, err
 	}
 	return p, nil

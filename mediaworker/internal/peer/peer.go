@@ -10,6 +10,7 @@ import (
 	"github.com/pion/webrtc/v4"
 
 	"switchboard/mediaworker/internal/forward"
+	"switchboard/mediaworker/internal/netio"
 	"switchboard/shared/sdpx"
 	"switchboard/shared/wire"
 )
@@ -46,6 +47,7 @@ type Peer struct {
 	pc      *webrtc.PeerConnection
 	leg     *forward.Leg
 	demux   *demux
+	egress  *netio.Egress
 
 	// closing is the closing of a peer whose client has too many streams.
 	closing  sync.WaitGroup
@@ -235,4 +237,5 @@ func (p *Peer) Close() {
 	_ = p.pc.GracefulClose() // nothing is left to do about an error
 	p.closing.Wait()
 	<-p.gathered
+	p.egress.Close()
 }
