@@ -21,6 +21,10 @@ func (l *Leg) dispatch(ssrc uint32, b []byte) {
 	if first, ok := firstNamed(b); !ok || first != ssrc {
 		return
 	}
+	if onlyTransportFeedback(b) {
+		l.transportReports.Add(1)
+		return
+	}
 	packets, err := rtcp.Unmarshal(b)
 	if err != nil {
 		l.malformed.Add(1)
@@ -63,6 +67,16 @@ func firstNamed(b []byte) (ssrc uint32, ok bool) {
 	return binary.BigEndian.Uint32(b[at:]), true
 }
 
+// onlyTransportFeedback says whether b is one transport-wide feedback packet. It
+// is most of the RTCP that subscribers send, and only counted: it is not worth
+// parsing.
+func onlyTransportFeedback(b []byte) bool {
+	const feedbackHeader = 20 // up to the first packet status chunk
+	return len(b) >= feedbackHeader &&
+		b[0]&0x1f == rtcp.FormatTCC && rtcp.PacketType(b[1]) == rtcp.TypeTransportSpecificFeedback &&
+		4*(int(binary.BigEndian.Uint16(b[2:]))+1) == len(b)
+}
+
 func (l *Leg) handle(p rtcp.Packet, at time.Duration) {
 	switch p := p.(type) {
 	case *rtcp.SenderReport:
@@ -82,7 +96,7 @@ func (l *Leg) handle(p rtcp.Packet, at time.Duration) {
 		for _, e := range p.FIR {
 			l.keyframeFor(e.SSRC)
 		}
-	case *rtcp.TransportLayerCC:
+	case *rtcp.TransportLayerCC: // in a compound
 		l.transportReports.Add(1)
 	case *rtcp.ReceiverEstimatedMaximumBitrate:
 		l.estimates.Add(1)
