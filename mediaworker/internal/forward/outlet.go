@@ -58,9 +58,14 @@ func (o *outlet) call(burst []*packet.Packet, flushBy time.Duration) {
 	o.sink.Send(burst, flushBy)
 }
 
-// report passes a sender report on; a panic is the sink's own loss.
+// report passes a sender report on. A sink that panics loses it, which counts as
+// one packet, so that it shows.
 func (o *outlet) report(r SenderReport) {
-	defer func() { _ = recover() }()
+	defer func() {
+		if recover() != nil {
+			o.drop(1)
+		}
+	}()
 	o.sink.Report(r)
 }
 
